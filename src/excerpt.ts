@@ -1,0 +1,55 @@
+/**
+ * How text from outside (a peer, a caller) is shown in an error message: in quotes, escaped, on one line, cut.
+ *
+ * Log lines are built from messages, so a peer must not be able to forge one, colour a terminal or fill a disk.
+ */
+
+const MAX_SHOWN = 120;
+
+/** Controls, the Unicode line ends, and the marks that turn the reading direction (Trojan Source, CVE-2021-42574). */
+const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"\\\ud800-\udfff]/g;
+
+/** `text` in double quotes, with everything escaped that could act on a log or a terminal, at most 120 characters. */
+export function excerpt(text: string): string {
+  const cut = text.length > MAX_SHOWN;
+  const shown = (cut ? text.slice(0, MAX_SHOWN) : text).replace(UNSAFE, escapeUnit);
+  return cut ? `"${shown}"... (${text.length} characters)` : `"${shown}"`;
+}
+
+/** A value of any type for a message about bad input: strings as {@link excerpt}, the rest by kind and short form. */
+export function describe(value: unknown): string {
+  switch (typeof value) {
+    case 'string':
+      return excerpt(value);
+    case 'function':
+      return 'a function';
+    case 'symbol':
+      return 'a symbol';
+    case 'object':
+      if (value === null) return 'null';
+      return Array.isArray(value) ? 'an array' : `an object (${constructorName(value)})`;
+    default:
+      return String(value);
+  }
+}
+
+/** A URL for a message, without its user-info: `http://user:pw@host/` becomes `http://***@host/`. */
+export function withoutUserinfo(url: string): string {
+  const start = url.indexOf('//');
+  if (start < 0) return url;
+  const rest = url.slice(start + 2);
+  const end = rest.search(/[/?#]/);
+  const at = rest.lastIndexOf('@', end < 0 ? rest.length : end);
+  return at < 0 ? url : `${url.slice(0, start + 2)}***${rest.slice(at)}`;
+}
+
+function escapeUnit(character: string): string {
+  if (character === '"' || character === '\\') return `\\${character}`;
+  const code = character.charCodeAt(0);
+  return code < 0x100 ? `\\x${code.toString(16).padStart(2, '0')}` : `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+function constructorName(value: object): string {
+  const name: unknown = value.constructor?.name;
+  return typeof name === 'string' && name !== '' ? name : 'Object';
+}
