@@ -1,0 +1,113 @@
+/**
+ * A link moves bytes to and from one peer: a connected TCP or TLS socket, read without the machinery of streams.
+ *
+ * Node's `onread` option hands every read to one callback in one buffer that is used again for the next: no stream, no
+ * allocation. The callback runs synchronously, so on POSIX one buffer serves all links of the process; on Windows reads are
+ * posted ahead, so each link has its own. Who takes bytes from here copies them before it returns.
+ *
+ * What the bytes mean is known by engine/session.ts; how a socket comes to be connected, by dial.ts and tls.ts.
+ */
+import type { OnReadOpts, Socket } from 'node:net';
+
+/** Who is told what happens on a link. */
+export interface LinkReceiver {
+  /** `length` bytes came, at the start of `bytes`: borrowed, valid until this returns. */
+  onBytes(bytes: Buffer, length: number): void;
+  /** The peer will send no more. */
+  onEnd(): void;
+  /** The link is gone: the last call. `error` is the operating system's or TLS's, if there was one. */
+  onClose(error: Error | null): void;
+  /** What was written has left; more is welcome. */
+  onDrain(): void;
+}
+
+/** One read of a busy link brings up to this much; larger ones (tried: 128 and 256 KiB) gained nothing on loopback. */
+const READ_BUFFER_BYTES = 65_536;
+
+const SHARED_READ_BUFFER = process.platform === 'win32' ? null : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+
+export class Link {
+  readonly #receiver: LinkReceiver;
+  #socket: Socket | null = null;
+  #error: Error | null = null;
+  #isReferenced = true;
+
+  constructor(receiver: LinkReceiver) {
+    this.#receiver = receiver;
+  }
+
+  /** The option to make the link's socket with. */
+  onread(): OnReadOpts {
+    const receiver = this.#receiver;
+    return {
+      buffer: SHARED_READ_BUFFER ?? Buffer.allocUnsafeSlow(READ_BUFFER_BYTES),
+      callback(length, bytes): boolean {
+        receiver.onBytes(bytes as Buffer, length); // the very Buffer given above
+        return true;
+      },
+    };
+  }
+
+  /** Begins to report: `socket` was made with `onread()` and is connected. */
+  attach(socket: Socket): void {
+    this.#socket = socket;
+    const receiver = this.#receiver;
+    socket.on('end', () => receiver.onEnd());
+    socket.on('drain', () => receiver.onDrain());
+    socket.on('error', (error) => {
+      this.#error ??= error;
+    });
+    socket.on('close', () => receiver.onClose(this.#error));
+  }
+
+  get socket(): Socket | null {
+    return this.#socket;
+  }
+
+  /** Whether bytes can be sent and received, as far as is known. */
+  get isOpen(): boolean {
+    const socket = this.#socket;
+    return socket !== null && !socket.destroyed && socket.writable && socket.readable;
+  }
+
+  /** Sends text whose code points are all under U+0100. Returns false when the peer does not keep up: wait for onDrain. */
+  writeText(text: string): boolean {
+    return this.#socket?.write(text, 'latin1') ?? false;
+  }
+
+  /** As {@link writeText}; `bytes` may not change until onDrain. */
+  writeBytes(bytes: Uint8Array): boolean {
+    return this.#socket?.write(bytes) ?? false;
+  }
+
+  /** What is written until `uncork` leaves together. */
+  cork(): void {
+    this.#socket?.cork();
+  }
+
+  uncork(): void {
+    this.#socket?.uncork();
+  }
+
+  /** Stops reading, so that the peer feels that nobody takes its bytes. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    this.#socket?.resume();
+  }
+
+  /** Whether the link keeps the process alive. */
+  setReferenced(isReferenced: boolean): void {
+    if (isReferenced === this.#isReferenced) return;
+    this.#isReferenced = isReferenced;
+    if (isReferenced) this.#socket?.ref();
+    else this.#socket?.unref();
+  }
+
+  /** Closes at once; what was not sent yet is lost. */
+  destroy(): void {
+    this.#socket?.destroy();
+  }
+}
