@@ -1,0 +1,300 @@
+/**
+ * What a Retry can be told: its options, how each is checked, and the history that is one of them.
+ *
+ * One rule per option goes from what a caller may write to what a Retry holds; below that nobody asks "was it given?".
+ * Everything that comes out is frozen and may be shared. What a Retry does with it: retry.ts.
+ */
+import { inspect } from 'node:util';
+import { describe, excerpt, withoutUserinfo } from '../excerpt.js';
+import { asciiLowerCase } from '../headers.js';
+
+/** How many are left: `null` is no limit; `false` is none, and an error is then thrown as it is, without `MaxRetryError`. */
+export type RetryCount = number | false | null;
+
+/** Every setting of a {@link Retry}; what is absent or `undefined` has its default. */
+export interface RetryOptions {
+  /**
+   * Retries in all, redirects among them; takes precedence over the other counts.
+   *
+   * `null` sets no limit (redirects still end after 20, unless `redirect` is given); `false` disables retries and redirects,
+   * and errors come as they are, without `MaxRetryError`.
+   *
+   * @defaultValue 10
+   */
+  readonly total?: RetryCount | undefined;
+  /** Retries after errors before the request was sent; `false` re-throws such errors. @defaultValue null */
+  readonly connect?: RetryCount | undefined;
+  /** Retries after errors once the request was sent, for {@link allowedMethods} only; `false` re-throws them. @defaultValue null */
+  readonly read?: RetryCount | undefined;
+  /** Redirects to follow; `false` follows none and implies `raiseOnRedirect: false`. @defaultValue null */
+  readonly redirect?: RetryCount | undefined;
+  /** Retries after a status of {@link statusForcelist} or with a Retry-After; `false` is 0. @defaultValue null */
+  readonly status?: RetryCount | undefined;
+  /** Retries after errors that are neither connect nor read errors; `false` re-throws them. @defaultValue null */
+  readonly other?: RetryCount | undefined;
+  /**
+   * The methods that are retried after the request was sent; `null` or `false` is any method, an empty list none.
+   *
+   * @defaultValue Retry.DEFAULT_ALLOWED_METHODS, the idempotent ones
+   */
+  readonly allowedMethods?: Iterable<string> | false | null | undefined;
+  /** @deprecated the former name of {@link allowedMethods} */
+  readonly methodWhitelist?: Iterable<string> | false | null | undefined;
+  /** The statuses (100 to 999) that are retried for allowed methods. @defaultValue null, which is none */
+  readonly statusForcelist?: Iterable<number> | null | undefined;
+  /**
+   * Seconds: from the second failure on, wait `backoffFactor * 2 ** (failures - 1)` before the next attempt.
+   *
+   * @defaultValue 0, which does not wait
+   */
+  readonly backoffFactor?: number | undefined;
+  /** Seconds that a backoff lasts at most. @defaultValue 120 */
+  readonly backoffMax?: number | undefined;
+  /** Seconds: a random time up to this is added to each backoff. @defaultValue 0 */
+  readonly backoffJitter?: number | undefined;
+  /** Whether a redirect too many raises `MaxRetryError`; else its response is returned. @defaultValue true */
+  readonly raiseOnRedirect?: boolean | undefined;
+  /** Whether a bad status too many raises `MaxRetryError`; else its response is returned. @defaultValue true */
+  readonly raiseOnStatus?: boolean | undefined;
+  /** What has happened before. @defaultValue null, which is nothing */
+  readonly history?: Iterable<RequestHistory> | null | undefined;
+  /** Whether Retry-After is waited for, and retried on with {@link Retry.RETRY_AFTER_STATUS_CODES}. @defaultValue true */
+  readonly respectRetryAfterHeader?: boolean | undefined;
+  /** Seconds that a Retry-After is obeyed at most. @defaultValue 21600, six hours */
+  readonly retryAfterMax?: number | undefined;
+  /**
+   * The header fields that a redirect to another origin must not carry.
+   *
+   * @defaultValue Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT
+   */
+  readonly removeHeadersOnRedirect?: Iterable<string> | null | undefined;
+}
+
+/** Every setting that a Retry has, and that {@link RetryOptions} can give. */
+export const OPTION_NAMES = [
+  'total',
+  'connect',
+  'read',
+  'redirect',
+  'status',
+  'other',
+  'allowedMethods',
+  'statusForcelist',
+  'backoffFactor',
+  'backoffMax',
+  'backoffJitter',
+  'raiseOnRedirect',
+  'raiseOnStatus',
+  'history',
+  'respectRetryAfterHeader',
+  'retryAfterMax',
+  'removeHeadersOnRedirect',
+] as const satisfies readonly (keyof RetryOptions)[];
+
+type OptionName = (typeof OPTION_NAMES)[number];
+
+/** Beside the options: these counts may be below zero, because `increment()` made them. */
+export const SPENT: unique symbol = Symbol('spent');
+
+/**
+ * What happened in one attempt. A tuple, as in the reference: `const [method, url, error, status, location] = entry`.
+ */
+export class RequestHistory {
+  readonly method: string | null;
+  readonly url: string | null;
+  /** The error, where there was one. */
+  readonly error: Error | null;
+  /** The status of the response, where that was the failure. */
+  readonly status: number | null;
+  /** Where the response redirected to. */
+  readonly redirectLocation: string | null;
+
+  constructor(
+    method: string | null,
+    url: string | null,
+    error: Error | null,
+    status: number | null,
+    redirectLocation: string | null,
+  ) {
+    this.method = method;
+    this.url = url;
+    this.error = error;
+    this.status = status;
+    this.redirectLocation = redirectLocation;
+    Object.freeze(this);
+  }
+
+  *[Symbol.iterator](): IterableIterator<string | number | Error | null> {
+    yield this.method;
+    yield this.url;
+    yield this.error;
+    yield this.status;
+    yield this.redirectLocation;
+  }
+
+  /** On one line, without the user-info of its URLs. */
+  toString(): string {
+    const error = this.error === null ? 'null' : `${this.error.name}(${excerpt(this.error.message)})`;
+    return (
+      `RequestHistory(method=${shownText(this.method)}, url=${shownUrl(this.url)}, error=${error}, ` +
+      `status=${this.status}, redirectLocation=${shownUrl(this.redirectLocation)})`
+    );
+  }
+
+  [inspect.custom](): string {
+    return this.toString();
+  }
+}
+
+/** A set whose owner has shared it with everyone: like Python's frozenset it cannot change. */
+export class FrozenSet<T> extends Set<T> {
+  constructor(values: Iterable<T>) {
+    super();
+    for (const value of values) super.add(value);
+  }
+
+  override add(): never {
+    throw new TypeError('Cannot change a set that Retry objects share: make a new Retry');
+  }
+
+  override delete(): never {
+    this.add();
+  }
+
+  override clear(): never {
+    this.add();
+  }
+}
+
+const KNOWN_OPTIONS: ReadonlySet<string> = new Set(OPTION_NAMES);
+export const NO_STATUS: ReadonlySet<number> = new FrozenSet<number>([]);
+const NO_NAMES: ReadonlySet<string> = new FrozenSet<string>([]);
+export const NO_HISTORY: readonly RequestHistory[] = Object.freeze([]);
+
+/** What the caller gave, by option name; nothing comes from a prototype. */
+export type Given = { [name: string]: unknown; [SPENT]?: boolean };
+
+/** The options of both places, each name once; a name that no option has is an error. */
+export function givenOptions(first: RetryCount | RetryOptions | undefined, options: RetryOptions): Given {
+  const given: Given = Object.create(null);
+  const named = typeof first === 'object' && first !== null ? first : { total: first };
+  for (const source of [named, options]) {
+    if (Object.hasOwn(source, SPENT)) given[SPENT] = true;
+    for (const [name, value] of Object.entries(source)) if (value !== undefined) give(given, name, value);
+  }
+  return given;
+}
+
+function give(given: Given, name: string, value: unknown): void {
+  const canonical = name === 'methodWhitelist' ? 'allowedMethods' : name;
+  if (!KNOWN_OPTIONS.has(canonical))
+    throw new TypeError(`Cannot make a Retry with the unknown option ${excerpt(name)}`);
+  if (given[canonical] !== undefined) throw new TypeError(`Cannot make a Retry with ${canonical} given twice`);
+  given[canonical] = value;
+}
+
+type Rule<T> = (name: string, value: unknown) => T;
+
+export function setting<T>(given: Given, name: OptionName, rule: Rule<T>, fallback: T): T {
+  const value = given[name];
+  return value === undefined ? fallback : rule(name, value);
+}
+
+export function unspentCount(name: string, value: unknown): RetryCount {
+  const count = spentCount(name, value);
+  if (typeof count === 'number' && count < 0) throw new RangeError(badCount(name, value));
+  return count;
+}
+
+export function spentCount(name: string, value: unknown): RetryCount {
+  if (value === null || value === false) return value;
+  if (typeof value !== 'number') throw new TypeError(badCount(name, value));
+  if (!Number.isInteger(value)) throw new RangeError(badCount(name, value));
+  return value;
+}
+
+function badCount(name: string, value: unknown): string {
+  return `Cannot use ${describe(value)} as ${name} of a Retry: it must be a whole number >= 0, null or false`;
+}
+
+export function seconds(name: string, value: unknown): number {
+  const message = () => `Cannot use ${describe(value)} as ${name} of a Retry: it must be a number of seconds >= 0`;
+  if (typeof value !== 'number') throw new TypeError(message());
+  if (!(value >= 0) || value === Number.POSITIVE_INFINITY) throw new RangeError(message());
+  return value;
+}
+
+export function flag(name: string, value: unknown): boolean {
+  if (typeof value === 'boolean') return value;
+  throw new TypeError(`Cannot use ${describe(value)} as ${name} of a Retry: it must be true or false`);
+}
+
+export function methodSet(name: string, value: unknown): ReadonlySet<string> | null {
+  if (value === null || value === false) return null;
+  return new FrozenSet(Array.from(elements(name, value), (element) => asciiUpperCase(text(name, element))));
+}
+
+export function fieldNameSet(name: string, value: unknown): ReadonlySet<string> {
+  if (value === null) return NO_NAMES;
+  return new FrozenSet(Array.from(elements(name, value), (element) => asciiLowerCase(text(name, element))));
+}
+
+export function statusSet(name: string, value: unknown): ReadonlySet<number> {
+  if (value === null) return NO_STATUS;
+  return new FrozenSet(Array.from(elements(name, value), (element) => statusCode(name, element)));
+}
+
+function statusCode(name: string, value: unknown): number {
+  const message = () => `Cannot use ${describe(value)} in ${name} of a Retry: it must be a status from 100 to 999`;
+  if (typeof value !== 'number') throw new TypeError(message());
+  if (!Number.isInteger(value) || value < 100 || value > 999) throw new RangeError(message());
+  return value;
+}
+
+function text(name: string, value: unknown): string {
+  if (typeof value === 'string') return value;
+  throw new TypeError(`Cannot use ${describe(value)} in ${name} of a Retry: it must be a string`);
+}
+
+/** Histories that were checked and frozen here: a chain of retries would else check each entry again and again. */
+const KNOWN_HISTORIES = new WeakSet<object>();
+
+export function historyList(name: string, value: unknown): readonly RequestHistory[] {
+  if (value === null) return NO_HISTORY;
+  // Only knownHistory() puts a list into the set, and its parameter has this type.
+  if (Array.isArray(value) && KNOWN_HISTORIES.has(value)) return value as RequestHistory[];
+  return knownHistory(Array.from(elements(name, value), (element) => historyEntry(name, element)));
+}
+
+export function knownHistory(entries: RequestHistory[]): readonly RequestHistory[] {
+  KNOWN_HISTORIES.add(entries);
+  return Object.freeze(entries);
+}
+
+function historyEntry(name: string, value: unknown): RequestHistory {
+  if (value instanceof RequestHistory) return value;
+  throw new TypeError(`Cannot use ${describe(value)} in ${name} of a Retry: it must be a RequestHistory`);
+}
+
+/** Text is iterable too, letter by letter, which nobody means. */
+function elements(name: string, value: unknown): Iterable<unknown> {
+  if (typeof value === 'object' && value !== null && isIterable(value)) return value;
+  throw new TypeError(`Cannot use ${describe(value)} as ${name} of a Retry: it must be an array or a Set`);
+}
+
+function isIterable(value: object): value is Iterable<unknown> {
+  return Symbol.iterator in value;
+}
+
+/** a to z made capitals and nothing else: `toUpperCase` would also turn U+017F into "S". */
+export function asciiUpperCase(value: string): string {
+  return value.replace(/[a-z]+/g, (letters) => letters.toUpperCase());
+}
+
+function shownText(value: string | null): string {
+  return value === null ? 'null' : excerpt(value);
+}
+
+function shownUrl(value: string | null): string {
+  return value === null ? 'null' : excerpt(withoutUserinfo(value));
+}
