@@ -1,0 +1,167 @@
+/**
+ * nginx as the file server, where it is installed: it costs far less per request than a Node server, so that on a small
+ * machine more of the processor is left to the client.
+ *
+ * One worker, no access log, connections kept without limit; its own configuration, files and port numbers in a folder
+ * that the caller gives and removes.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WARM_UP_BYTES } from '../scenarios.js';
+import type { Certificate } from './certificate.js';
+import { contents } from './contents.js';
+import type { Doors } from './doors.js';
+
+export interface NginxProgram {
+  readonly path: string;
+  readonly version: string;
+}
+
+export interface NginxServer {
+  readonly doors: Omit<Doors, 'sink'>;
+  stop(): Promise<void>;
+}
+
+interface Ports {
+  readonly http: number;
+  readonly https: number;
+  readonly unresumable: number;
+}
+
+/** Debian puts it where a user's PATH does not look. */
+const PLACES = ['nginx', '/usr/sbin/nginx', '/usr/local/sbin/nginx', '/opt/homebrew/bin/nginx'];
+
+/** nginx with the modules that are used here, or `null` where there is none. */
+export function findNginx(): NginxProgram | null {
+  for (const path of PLACES) {
+    const { status, stderr } = spawnSync(path, ['-V'], { encoding: 'utf8' });
+    if (status !== 0 || !stderr.includes('http_ssl_module') || !stderr.includes('http_gzip_static_module')) continue;
+    return { path, version: /nginx\/(\S+)/.exec(stderr)?.[1] ?? 'unknown' };
+  }
+  return null;
+}
+
+export async function startNginx(
+  program: NginxProgram,
+  folder: string,
+  certificate: Certificate,
+  largeBytes: number,
+): Promise<NginxServer> {
+  writeFiles(folder, certificate, largeBytes);
+  const [http, https, unresumable] = await freePorts();
+  const ports = { http, https, unresumable };
+  writeFileSync(join(folder, 'nginx.conf'), configuration(ports));
+  const child = spawn(program.path, ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'error.log'], { stdio: 'ignore' });
+  await untilListening(child, Object.values(ports), join(folder, 'error.log'));
+  return {
+    doors: {
+      http: `http://127.0.0.1:${http}`,
+      https: `https://127.0.0.1:${https}`,
+      'https-unresumable': `https://127.0.0.1:${unresumable}`,
+    },
+    async stop() {
+      const ended = once(child, 'exit');
+      if (child.exitCode === null && child.kill('SIGTERM')) await ended;
+    },
+  };
+}
+
+function writeFiles(folder: string, { key, cert }: Certificate, largeBytes: number): void {
+  const html = join(folder, 'html');
+  mkdirSync(html);
+  const { small, medium, list, listGzip } = contents();
+  const files = { 'small.json': small, 'medium.bin': medium, 'list.json': list, 'list.json.gz': listGzip };
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(html, name), content);
+  // Holes: they cost no disk, and reading them costs what reading the page cache costs.
+  for (const [name, sizeBytes] of [
+    ['warm-up.bin', WARM_UP_BYTES],
+    ['large.bin', largeBytes],
+  ] as const) {
+    writeFileSync(join(html, name), '');
+    truncateSync(join(html, name), sizeBytes);
+  }
+  writeFileSync(join(folder, 'key.pem'), key, { mode: 0o600 });
+  writeFileSync(join(folder, 'cert.pem'), cert);
+}
+
+function configuration({ http, https, unresumable }: Ports): string {
+  // Started by root, the worker would become "nobody", who may not enter the folder.
+  const user = process.getuid?.() === 0 ? 'user root;' : '';
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((of) => `${of}_temp_path tmp_${of};`);
+  const files = `
+    root html;
+    gzip_static on;
+    location /fresh/ { alias html/; keepalive_timeout 0; }`;
+  const tls = 'ssl_certificate cert.pem; ssl_certificate_key key.pem;';
+  return `
+${user}
+daemon off;
+worker_processes 1;
+pid nginx.pid;
+error_log error.log crit;
+events { worker_connections 8192; }
+http {
+  access_log off;
+  ${temporary.join(' ')}
+  default_type application/octet-stream;
+  types { application/json json; }
+  sendfile on;
+  tcp_nodelay on;
+  keepalive_timeout 300s;
+  keepalive_requests 1000000000;
+  open_file_cache max=100 inactive=600s;
+  open_file_cache_valid 600s;
+  server { listen 127.0.0.1:${http} backlog=4096; ${files}
+  }
+  server { listen 127.0.0.1:${https} ssl backlog=4096; ${tls} ssl_session_cache shared:bench:4m; ${files}
+  }
+  server { listen 127.0.0.1:${unresumable} ssl backlog=4096; ${tls} ssl_session_cache off; ssl_session_tickets off; ${files}
+  }
+}
+`;
+}
+
+/** Three ports that nobody listens on now: nginx cannot be told to choose, and reports when another was faster. */
+async function freePorts(): Promise<[number, number, number]> {
+  const servers = [createServer(), createServer(), createServer()] as const;
+  for (const server of servers) await once(server.listen(0, '127.0.0.1'), 'listening');
+  // A server that listens on TCP has an AddressInfo.
+  const [http, https, unresumable] = servers.map((server) => (server.address() as AddressInfo).port);
+  for (const server of servers) await once(server.close(), 'close');
+  if (http === undefined || https === undefined || unresumable === undefined) throw new Error('Cannot find free ports');
+  return [http, https, unresumable];
+}
+
+async function untilListening(child: ChildProcess, ports: readonly number[], errorLog: string): Promise<void> {
+  let failure: Error | null = null;
+  child.once('error', (error) => {
+    failure = error;
+  });
+  child.once('exit', () => {
+    failure = new Error(`Cannot start nginx: ${readFileSync(errorLog, 'utf8').trim()}`);
+  });
+  const patience = performance.now() + 10_000;
+  for (const port of ports) {
+    while (!(await accepts(port))) {
+      if (failure !== null) throw failure;
+      if (performance.now() > patience) throw new Error(`Cannot reach nginx on port ${port} after 10 s`);
+      await sleep(20);
+    }
+  }
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
