@@ -6,15 +6,21 @@ import { CLIENTS } from './clients/registry.js';
 import { type Metric, metricsOf } from './metrics.js';
 import type { Cell, Row, ScenarioSummary } from './summary.js';
 
-/** The table of one scenario. A ratio column says how many times better the reference client did. */
+/**
+ * The table of one scenario. A ratio column says how many times better the reference client did; `busy` well under 100 %
+ * says that the client waited for the server, so that the ratio of processor times tells more than that of rates.
+ */
 export function scenarioTable({ scenario, reference, rows }: ScenarioSummary): string {
   const metrics = metricsOf(scenario.work);
   const ratioHeading = `${labelOf(reference)} is`;
-  const headings = ['client', ...metrics.flatMap(({ heading }) => [heading, ratioHeading, 'spread']), 'busy'];
+  // Opening connections is not what the idle scenario is about.
+  const timed = scenario.work.kind !== 'idle';
+  const headings = ['client', ...metrics.flatMap(({ heading }) => [heading, ratioHeading, 'spread'])];
+  if (timed) headings.push('busy');
   const failures = rows.filter(({ error }) => error !== null);
   return [
     `${scenario.name}: ${scenario.title}`,
-    table([headings, ...rows.map((row) => rowTexts(row, metrics))]),
+    table([headings, ...rows.map((row) => rowTexts(row, metrics, timed))]),
     ...failures.map(({ client, error }) => `  ! ${labelOf(client)} failed: ${error}`),
   ].join('\n');
 }
@@ -42,9 +48,10 @@ export function table(rows: readonly (readonly string[])[], align: readonly ('le
   return rows.map((row) => `  ${row.map(place).join('  ').trimEnd()}`).join('\n');
 }
 
-function rowTexts({ client, cells, busy }: Row, metrics: readonly Metric[]): string[] {
-  const measured = metrics.flatMap((metric) => cellTexts(metric, cells));
-  return [labelOf(client), ...measured, busy === null ? '-' : `${Math.round(busy * 100)} %`];
+function rowTexts({ client, cells, busy }: Row, metrics: readonly Metric[], timed: boolean): string[] {
+  const texts = [labelOf(client), ...metrics.flatMap((metric) => cellTexts(metric, cells))];
+  if (timed) texts.push(busy === null ? '-' : `${Math.round(busy * 100)} %`);
+  return texts;
 }
 
 function cellTexts(metric: Metric, cells: readonly Cell[]): string[] {
