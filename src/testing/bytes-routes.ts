@@ -108,10 +108,13 @@ const range: Handler = async (exchange, params) => {
   );
 };
 
+/** The pieces, each after the time that the one before it takes; none after the last, which the client knows to be it. */
 async function* paced(exchange: Exchange, pieces: Iterable<Buffer>, pauseMsPerByte: number): AsyncGenerator<Buffer> {
+  let dueMs = 0;
   for (const piece of pieces) {
+    if (dueMs > 0) await exchange.sleep(dueMs);
     yield piece;
-    if (pauseMsPerByte > 0) await exchange.sleep(piece.length * pauseMsPerByte);
+    dueMs = piece.length * pauseMsPerByte;
   }
 }
 

@@ -6,6 +6,7 @@
  * `%22`, `%0D` and `%0A` are decoded and a backslash is only a backslash, as browsers write it; `name*` and `filename*`
  * (RFC 8187) are read as well, because older clients send them. One pass with `indexOf`: linear in the body.
  */
+import { Refusal } from './refusal.js';
 
 /** One part; `filename` is what makes it a file. */
 export interface Part {
@@ -15,9 +16,12 @@ export interface Part {
   readonly content: Buffer;
 }
 
-/** The body is not multipart/form-data as the RFCs have it; the message says where. */
-export class MultipartError extends Error {
-  override readonly name = 'MultipartError';
+/** The body is not multipart/form-data as the RFCs have it; the message says where. Told to the client as 400. */
+export class MultipartError extends Refusal {
+  constructor(message: string) {
+    super(400, message);
+    this.name = 'MultipartError';
+  }
 }
 
 /** What a field like `form-data; name="a"` holds: its value, and its parameters by lower-case name. */

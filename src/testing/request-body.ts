@@ -7,8 +7,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { gather } from './json.js';
-import { MultipartError, parseMultipart, parseParameters } from './multipart.js';
-import { Refusal } from './refusal.js';
+import { parseMultipart, parseParameters } from './multipart.js';
 
 type OneOrMore = Record<string, string | string[]>;
 
@@ -34,17 +33,12 @@ export function readBody(body: Buffer, contentType: string | undefined): BodyMea
 }
 
 function formAndFiles(body: Buffer, boundary: string): { form: OneOrMore; files: OneOrMore } {
-  try {
-    const parts = parseMultipart(body, boundary);
-    const text = (isFile: boolean): [string, string][] =>
-      parts
-        .filter((part) => (part.filename !== undefined) === isFile)
-        .map(({ name, content, contentType }) => [name, textOrDataUrl(content, contentType)]);
-    return { form: gather(text(false)), files: gather(text(true)) };
-  } catch (error) {
-    if (error instanceof MultipartError) throw new Refusal(400, error.message);
-    throw error;
-  }
+  const parts = parseMultipart(body, boundary);
+  const contents = (areFiles: boolean): [string, string][] =>
+    parts
+      .filter((part) => (part.filename !== undefined) === areFiles)
+      .map(({ name, content, contentType }) => [name, textOrDataUrl(content, contentType)]);
+  return { form: gather(contents(false)), files: gather(contents(true)) };
 }
 
 function textOrDataUrl(bytes: Buffer, contentType = 'application/octet-stream'): string {

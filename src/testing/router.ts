@@ -66,6 +66,7 @@ export class Router {
 
   /** The first route that fits the raw `path`, with its parameters; a badly encoded path is refused. */
   find(path: string): { readonly route: Route; readonly params: PathParams } | undefined {
+    if (!path.startsWith('/')) return undefined; // the asterisk form
     const given = segments(path);
     for (const { pattern, route } of this.#byFirstSegment.get(given[0] ?? '') ?? []) {
       const values = match(pattern, given);

@@ -15,7 +15,8 @@ import { TIME_ROUTES } from './time-routes.js';
 
 /** The table for one server. */
 export function httpbinRoutes(): readonly Route[] {
-  const routes = [
+  const routes: Route[] = [
+    { path: '/', methods: GET, summary: 'This list', handler: (exchange) => exchange.send({}, page) },
     ...ECHO_ROUTES,
     ...STATUS_ROUTES,
     ...REDIRECT_ROUTES,
@@ -29,7 +30,7 @@ export function httpbinRoutes(): readonly Route[] {
     ...IMAGE_ROUTES,
   ];
   const page = indexPage(routes);
-  return [{ path: '/', methods: GET, summary: 'This list', handler: (exchange) => exchange.send({}, page) }, ...routes];
+  return routes;
 }
 
 function indexPage(routes: readonly Route[]): string {

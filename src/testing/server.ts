@@ -5,6 +5,7 @@
  * otherwise, serves no files, and bounds bodies and delays. Closing it ends every socket at once, busy or idle; the
  * handlers that were waiting notice and stop. The endpoints: routes.ts.
  */
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import { isIPv6, type Socket } from 'node:net';
@@ -143,15 +144,19 @@ class EmbeddedHttpbin implements Httpbin {
   }
 
   close(): Promise<void> {
-    this.#closed ??= new Promise((resolve) => {
-      this.#server.close(() => resolve());
-      for (const socket of this.#sockets) socket.destroy();
-    });
+    this.#closed ??= this.#endEverything();
     return this.#closed;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #endEverything(): Promise<void> {
+    const stopped = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    // The server is 'closed' a little before its sockets have told so.
+    const ended = [...this.#sockets].map((socket) => once(socket.destroy(), 'close'));
+    await Promise.all([stopped, ...ended]);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -167,7 +172,7 @@ class EmbeddedHttpbin implements Httpbin {
     const { method, path } = exchange;
     const found = this.#router.find(path);
     if (found === undefined) {
-      if (path === '*') return answerOptions(exchange, [...ANY_METHOD, 'HEAD', 'OPTIONS']);
+      if (path === '*' && method === 'OPTIONS') return answerOptions(exchange, [...ANY_METHOD, 'HEAD', 'OPTIONS']);
       throw new Refusal(404, `There is no endpoint at ${path}; / lists them`);
     }
     const allowed = allowedMethods(found.route);

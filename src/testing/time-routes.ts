@@ -36,7 +36,7 @@ const drip: Handler = async (exchange) => {
   await exchange.stream({ status, type: 'application/octet-stream', length }, drops(exchange, length, durationMs));
 };
 
-/** `length` asterisks spread evenly over the duration: the first at once, the end when the time is over. */
+/** `length` asterisks spread evenly over the duration, the first at once; none is followed by a wait in vain. */
 async function* drops(exchange: Exchange, length: number, durationMs: number): AsyncGenerator<Buffer> {
   const startMs = performance.now();
   const pauseMs = durationMs / length;
@@ -47,7 +47,7 @@ async function* drops(exchange: Exchange, length: number, durationMs: number): A
     const due = pauseMs === 0 ? length : Math.min(length, Math.floor(elapsedMs / pauseMs) + 1);
     if (due > sent) yield Buffer.alloc(due - sent, '*');
     sent = due;
-    await exchange.sleep(Math.max(0, sent * pauseMs - (performance.now() - startMs)));
+    if (sent < length) await exchange.sleep(Math.max(0, sent * pauseMs - (performance.now() - startMs)));
   }
 }
 
