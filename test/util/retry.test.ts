@@ -1,0 +1,687 @@
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import {
+  ConnectTimeoutError,
+  DecodeError,
+  MaxRetryError,
+  NewConnectionError,
+  ProtocolError,
+  ProxyError,
+  ReadTimeoutError,
+  ResponseError,
+  SSLError,
+} from '../../src/exceptions.js';
+import { HTTPHeaderDict } from '../../src/headers.js';
+import {
+  RequestHistory,
+  Retry,
+  type RetryCount,
+  type RetryIncrement,
+  type RetryOptions,
+  type RetryResponse,
+} from '../../src/util/retry.js';
+
+const connectError = new NewConnectionError(null, 'refused');
+const connectTimeout = new ConnectTimeoutError(null, 'too slow');
+const readError = new ReadTimeoutError('pool', '/', 'silence');
+const brokenError = new ProtocolError('reset');
+const otherError = new SSLError('bad certificate');
+
+function response(
+  status: number,
+  { location = null, retryAfter }: { location?: string | null; retryAfter?: string } = {},
+): RetryResponse {
+  return {
+    status,
+    headers: new HTTPHeaderDict(retryAfter === undefined ? {} : { 'Retry-After': retryAfter }),
+    getRedirectLocation: () => location,
+  };
+}
+
+function thrownBy(action: () => unknown): unknown {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('nothing was thrown');
+}
+
+function failedBy(retry: Retry, steps: readonly RetryIncrement[]): Retry {
+  return steps.reduce((current, step) => current.increment({ method: 'GET', url: '/', ...step }), retry);
+}
+
+const counts = ({ total, connect, read, redirect, status, other }: Retry) => ({
+  total,
+  connect,
+  read,
+  redirect,
+  status,
+  other,
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe('Retry, its arguments', () => {
+  test('has the defaults of the reference', () => {
+    const retry = new Retry();
+    expect(counts(retry)).toEqual({ total: 10, connect: null, read: null, redirect: null, status: null, other: null });
+    expect([...(retry.allowedMethods ?? [])].sort()).toEqual(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'PUT', 'TRACE']);
+    expect(retry.methodWhitelist).toBe(retry.allowedMethods);
+    expect([...retry.statusForcelist]).toEqual([]);
+    expect([retry.backoffFactor, retry.backoffMax, retry.backoffJitter, retry.retryAfterMax]).toEqual([
+      0, 120, 0, 21_600,
+    ]);
+    expect([retry.raiseOnRedirect, retry.raiseOnStatus, retry.respectRetryAfterHeader]).toEqual([true, true, true]);
+    expect(retry.history).toEqual([]);
+    expect([...retry.removeHeadersOnRedirect]).toEqual(['authorization', 'cookie', 'proxy-authorization']);
+  });
+
+  test('has the class attributes of the reference and of 2.x', () => {
+    expect(String(Retry.DEFAULT)).toBe('Retry(total=3, connect=null, read=null, redirect=null, status=null)');
+    expect(Retry.DEFAULT_METHOD_WHITELIST).toBe(Retry.DEFAULT_ALLOWED_METHODS);
+    expect([...Retry.RETRY_AFTER_STATUS_CODES]).toEqual([413, 429, 503]);
+    expect([...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT]).toEqual(['Authorization', 'Cookie', 'Proxy-Authorization']);
+    expect(Retry.DEFAULT_REDIRECT_HEADERS_BLACKLIST).toBe(Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT);
+    expect([Retry.BACKOFF_MAX, Retry.DEFAULT_BACKOFF_MAX, Retry.DEFAULT_RETRY_AFTER_MAX]).toEqual([120, 120, 21_600]);
+  });
+
+  test.each<[string, Retry, object]>([
+    ['new Retry(3)', new Retry(3), { total: 3 }],
+    ['new Retry(3, { redirect: 2 })', new Retry(3, { redirect: 2 }), { total: 3, redirect: 2 }],
+    ['new Retry({ connect: 5, read: 2 })', new Retry({ connect: 5, read: 2 }), { total: 10, connect: 5, read: 2 }],
+    ['new Retry(undefined, { other: 1 })', new Retry(undefined, { other: 1 }), { total: 10, other: 1 }],
+    ['new Retry(null)', new Retry(null), { total: null, redirect: null, raiseOnRedirect: true }],
+    ['new Retry(false)', new Retry(false), { total: false, redirect: 0, raiseOnRedirect: false }],
+    ['new Retry(3, { redirect: false })', new Retry(3, { redirect: false }), { redirect: 0, raiseOnRedirect: false }],
+    [
+      'new Retry({ total: undefined })',
+      new Retry({ total: undefined, status: undefined }),
+      { total: 10, status: null },
+    ],
+  ])('takes the short form %s', (_, retry, wanted) => {
+    expect(retry).toMatchObject(wanted);
+  });
+
+  test('takes every option', () => {
+    const history = [new RequestHistory('GET', '/', null, 500, null)];
+    const options = {
+      total: 1,
+      connect: 2,
+      read: 3,
+      redirect: 4,
+      status: 5,
+      other: 6,
+      backoffFactor: 0.5,
+      backoffMax: 7,
+      backoffJitter: 0.1,
+      raiseOnRedirect: false,
+      raiseOnStatus: false,
+      respectRetryAfterHeader: false,
+      retryAfterMax: 8,
+    };
+    const retry = new Retry({
+      ...options,
+      history,
+      allowedMethods: ['get', 'Post'],
+      statusForcelist: new Set([500]),
+      removeHeadersOnRedirect: ['X-Key'],
+    });
+    expect(retry).toMatchObject(options);
+    expect(retry.history).toEqual(history);
+    expect([...(retry.allowedMethods ?? [])]).toEqual(['GET', 'POST']);
+    expect([...retry.statusForcelist]).toEqual([500]);
+    expect([...retry.removeHeadersOnRedirect]).toEqual(['x-key']);
+  });
+
+  test('takes null where the reference takes None, and false for any verb', () => {
+    expect(new Retry({ allowedMethods: null }).allowedMethods).toBeNull();
+    expect(new Retry({ methodWhitelist: false }).allowedMethods).toBeNull();
+    expect([...(new Retry({ methodWhitelist: ['PATCH'] }).allowedMethods ?? [])]).toEqual(['PATCH']);
+    const none = new Retry({ statusForcelist: null, history: null, removeHeadersOnRedirect: null });
+    expect([none.statusForcelist.size, none.history.length, none.removeHeadersOnRedirect.size]).toEqual([0, 0, 0]);
+  });
+
+  const countRule = 'it must be a whole number >= 0, null or false';
+  const secondsRule = 'it must be a number of seconds >= 0';
+  test.each<[string, unknown, ErrorConstructor, string]>([
+    ...['total', 'connect', 'read', 'redirect', 'status', 'other'].flatMap(
+      (name): [string, unknown, ErrorConstructor, string][] => [
+        [name, '3', TypeError, `Cannot use "3" as ${name} of a Retry: ${countRule}`],
+        [name, true, TypeError, `Cannot use true as ${name} of a Retry: ${countRule}`],
+        [name, -1, RangeError, `Cannot use -1 as ${name} of a Retry: ${countRule}`],
+        [name, 1.5, RangeError, `Cannot use 1.5 as ${name} of a Retry: ${countRule}`],
+        [name, Number.POSITIVE_INFINITY, RangeError, `Cannot use Infinity as ${name} of a Retry: ${countRule}`],
+      ],
+    ),
+    ...['backoffFactor', 'backoffMax', 'backoffJitter', 'retryAfterMax'].flatMap(
+      (name): [string, unknown, ErrorConstructor, string][] => [
+        [name, '1', TypeError, `Cannot use "1" as ${name} of a Retry: ${secondsRule}`],
+        [name, null, TypeError, `Cannot use null as ${name} of a Retry: ${secondsRule}`],
+        [name, -1, RangeError, `Cannot use -1 as ${name} of a Retry: ${secondsRule}`],
+        [name, Number.NaN, RangeError, `Cannot use NaN as ${name} of a Retry: ${secondsRule}`],
+        [name, Number.POSITIVE_INFINITY, RangeError, `Cannot use Infinity as ${name} of a Retry: ${secondsRule}`],
+      ],
+    ),
+    ...['raiseOnRedirect', 'raiseOnStatus', 'respectRetryAfterHeader'].map(
+      (name): [string, unknown, ErrorConstructor, string] => [
+        name,
+        1,
+        TypeError,
+        `Cannot use 1 as ${name} of a Retry: it must be true or false`,
+      ],
+    ),
+    ...['allowedMethods', 'statusForcelist', 'removeHeadersOnRedirect', 'history'].flatMap(
+      (name): [string, unknown, ErrorConstructor, string][] => [
+        [name, 'GET', TypeError, `Cannot use "GET" as ${name} of a Retry: it must be an array or a Set`],
+        [name, 503, TypeError, `Cannot use 503 as ${name} of a Retry: it must be an array or a Set`],
+        [name, {}, TypeError, `Cannot use an object (Object) as ${name} of a Retry: it must be an array or a Set`],
+      ],
+    ),
+    ['allowedMethods', [1], TypeError, 'Cannot use 1 in allowedMethods of a Retry: it must be a string'],
+    [
+      'removeHeadersOnRedirect',
+      [null],
+      TypeError,
+      'Cannot use null in removeHeadersOnRedirect of a Retry: it must be a string',
+    ],
+    [
+      'statusForcelist',
+      ['503'],
+      TypeError,
+      'Cannot use "503" in statusForcelist of a Retry: it must be a status from 100 to 999',
+    ],
+    [
+      'statusForcelist',
+      [99],
+      RangeError,
+      'Cannot use 99 in statusForcelist of a Retry: it must be a status from 100 to 999',
+    ],
+    [
+      'statusForcelist',
+      [500.5],
+      RangeError,
+      'Cannot use 500.5 in statusForcelist of a Retry: it must be a status from 100 to 999',
+    ],
+    ['history', [{}], TypeError, 'Cannot use an object (Object) in history of a Retry: it must be a RequestHistory'],
+    ['backoff_factor', 1, TypeError, 'Cannot make a Retry with the unknown option "backoff_factor"'],
+    ['constructor', 1, TypeError, 'Cannot make a Retry with the unknown option "constructor"'],
+  ])('rejects %s: %o', (name, value, error, message) => {
+    // Deliberately of a wrong type: what JavaScript can pass.
+    const thrown = thrownBy(() => new Retry({ [name]: value } as never));
+    expect(thrown).toBeInstanceOf(error);
+    expect(thrown).toHaveProperty('message', message);
+  });
+
+  test('rejects a setting that is given twice', () => {
+    // Deliberately of a wrong type: what JavaScript can pass.
+    expect(() => new Retry(3, { total: 5 } as never)).toThrow('Cannot make a Retry with total given twice');
+    expect(() => new Retry({ allowedMethods: ['GET'], methodWhitelist: ['GET'] })).toThrow(
+      'allowedMethods given twice',
+    );
+    expect(() => new Retry().new({ allowedMethods: ['GET'], methodWhitelist: ['GET'] })).toThrow(
+      'allowedMethods given twice',
+    );
+  });
+
+  test('SEC-027 (CVE-2026-42264): takes own options only', async () => {
+    const inherited: RetryOptions = Object.create({ total: 1, allowedMethods: false });
+    expect(new Retry(inherited).total).toBe(10);
+    const evil: RetryIncrement = Object.create({ error: brokenError });
+    expect(new Retry(1).increment(evil).history[0]?.error).toBeNull();
+    await expect(new Retry().sleep(Object.create({ signal: AbortSignal.abort() }))).resolves.toBeUndefined();
+  });
+});
+
+describe('Retry is a value', () => {
+  test('that is frozen, with what it holds', () => {
+    const retry = new Retry(3, { history: [new RequestHistory('GET', '/', null, null, null)] });
+    // Deliberately of a wrong type: what JavaScript can try.
+    const open = retry as unknown as { total: number; extra: number; history: unknown[]; allowedMethods: Set<string> };
+    expect(() => {
+      open.total = 9;
+    }).toThrow(TypeError);
+    expect(() => {
+      open.extra = 9;
+    }).toThrow(TypeError);
+    expect(() => open.history.push(1)).toThrow(TypeError);
+    expect(() => open.allowedMethods.add('POST')).toThrow(
+      'Cannot change a set that Retry objects share: make a new Retry',
+    );
+    expect(() => open.allowedMethods.delete('GET')).toThrow(TypeError);
+    expect(() => open.allowedMethods.clear()).toThrow(TypeError);
+    expect(Retry.DEFAULT_ALLOWED_METHODS.has('POST')).toBe(false);
+  });
+
+  test('whose settings a later change of the given lists does not reach', () => {
+    const methods = ['GET'];
+    const history = [new RequestHistory('GET', '/', null, null, null)];
+    const retry = new Retry({ allowedMethods: methods, history });
+    methods.push('POST');
+    history.pop();
+    expect(retry.allowedMethods?.has('POST')).toBe(false);
+    expect(retry.history).toHaveLength(1);
+  });
+
+  test('of which new() makes another with other settings', () => {
+    const retry = new Retry(3, { respectRetryAfterHeader: false, statusForcelist: [500], redirect: false });
+    const other = retry.new({ total: 7, connect: undefined, methodWhitelist: ['PATCH'] });
+    expect(counts(other)).toEqual({ ...counts(retry), total: 7 });
+    expect([other.respectRetryAfterHeader, other.raiseOnRedirect]).toEqual([false, false]);
+    expect([...other.statusForcelist]).toEqual([500]);
+    expect([...(other.allowedMethods ?? [])]).toEqual(['PATCH']);
+    expect(retry.new()).toEqual(retry);
+    expect(() => retry.new({ total: -1 })).toThrow(RangeError);
+  });
+
+  test('a subclass makes objects of its own, keeps its fields and cannot change the settings', () => {
+    class Patient extends Retry {
+      static override readonly BACKOFF_MAX = 5;
+      static override readonly RETRY_AFTER_STATUS_CODES = new Set([202]);
+      readonly note = 'mine';
+      override isExhausted(): boolean {
+        return Number(this.total) < -2;
+      }
+    }
+    const retry = new Patient(0, { backoffFactor: 1 })
+      .increment({ error: connectError })
+      .increment({ error: connectError });
+    expect(retry).toBeInstanceOf(Patient);
+    expect(retry).toHaveProperty('note', 'mine');
+    expect(retry.total).toBe(-2);
+    expect(retry.new({ read: 1 }).total).toBe(-2);
+    expect(new Patient(9).isRetry('GET', 202, true)).toBe(true);
+    expect(new Patient(9, { backoffMax: undefined }).backoffMax).toBe(5);
+    expect(() => {
+      (retry as unknown as { total: number }).total = 9;
+    }).toThrow(TypeError);
+    expect(() => retry.increment({ error: connectError })).toThrow(MaxRetryError);
+    expect(Patient.fromInt(2)).toBeInstanceOf(Patient);
+  });
+
+  test.each<[unknown, { redirect?: boolean; default?: Retry | RetryCount } | undefined, object]>([
+    [undefined, undefined, { total: 3, redirect: null }],
+    [undefined, { redirect: false }, { total: 3, redirect: null }],
+    [undefined, { default: 5 }, { total: 5 }],
+    [undefined, { default: null }, { total: null }],
+    [undefined, { default: false, redirect: false }, { total: false, redirect: 0, raiseOnRedirect: false }],
+    [4, undefined, { total: 4, redirect: null, raiseOnRedirect: true }],
+    [4, { redirect: true, default: 9 }, { total: 4, redirect: null }],
+    [4, { redirect: false }, { total: 4, redirect: 0, raiseOnRedirect: false }],
+    [0, undefined, { total: 0 }],
+    [null, undefined, { total: null, redirect: null }],
+    [false, undefined, { total: false, redirect: 0, raiseOnRedirect: false }],
+  ])('fromInt(%j, %j)', (retries, options, wanted) => {
+    expect(Retry.fromInt(retries as RetryCount | undefined, options)).toMatchObject(wanted);
+  });
+
+  test('fromInt() gives a Retry back, and the shared default for nothing', () => {
+    const retry = new Retry(1);
+    expect(Retry.fromInt(retry, { redirect: false })).toBe(retry);
+    expect(Retry.fromInt(undefined, { default: retry })).toBe(retry);
+    expect(Retry.fromInt(undefined)).toBe(Retry.DEFAULT);
+    // Deliberately of a wrong type: what JavaScript can pass.
+    expect(() => Retry.fromInt('3' as never)).toThrow('Cannot use "3" as total of a Retry');
+    expect(() => Retry.fromInt(true as never)).toThrow('Cannot use true as total of a Retry');
+  });
+});
+
+describe('Retry.increment()', () => {
+  test.each<[string, RetryIncrement, Partial<Record<string, number>>]>([
+    ['a connection refused', { error: connectError }, { connect: 4 }],
+    ['a connection too slow', { error: connectTimeout }, { connect: 4 }],
+    ['a proxy that refuses', { error: new ProxyError('no', { cause: connectError }) }, { connect: 4 }],
+    ['a proxy that fails otherwise', { error: new ProxyError('no', { cause: otherError }) }, { other: 4 }],
+    ['a read timeout', { error: readError }, { read: 4 }],
+    ['a broken connection', { error: brokenError }, { read: 4 }],
+    ['a TLS error', { error: otherError }, { other: 4 }],
+    ['a decoding error', { error: new DecodeError('bad gzip') }, { other: 4 }],
+    ['a bad status', { response: response(503) }, { status: 4 }],
+    ['a redirect', { response: response(302, { location: '/x' }) }, { redirect: 4 }],
+    ['an error, whatever the response', { error: readError, response: response(302, { location: '/x' }) }, { read: 4 }],
+    ['nothing known', {}, {}],
+    [
+      'a response of the kind that never redirects',
+      { response: { ...response(500), getRedirectLocation: () => false } },
+      { status: 4 },
+    ],
+  ])('takes %s from its own count and from the total', (_, step, wanted) => {
+    const before = new Retry({ total: 5, connect: 5, read: 5, redirect: 5, status: 5, other: 5 });
+    const next = before.increment({ method: 'GET', url: '/', ...step });
+    expect(counts(next)).toEqual({ total: 4, connect: 5, read: 5, redirect: 5, status: 5, other: 5, ...wanted });
+    expect(before.total).toBe(5);
+    expect(counts(failedBy(new Retry(5), [step]))).toEqual({ ...counts(new Retry(4)) });
+  });
+
+  test('writes history, in order', () => {
+    const retry = failedBy(new Retry(5), [
+      { error: connectError },
+      { response: response(302, { location: '/x' }) },
+      { response: response(503) },
+      {},
+    ]);
+    expect(retry.history.map((entry) => [...entry])).toEqual([
+      ['GET', '/', connectError, null, null],
+      ['GET', '/', null, 302, '/x'],
+      ['GET', '/', null, 503, null],
+      ['GET', '/', null, null, null],
+    ]);
+    expect(new Retry(1).increment().history.map((entry) => [...entry])).toEqual([[null, null, null, null, null]]);
+  });
+
+  test.each<[string, RetryOptions, RetryIncrement, string]>([
+    ['the total', { total: 0 }, { error: brokenError }, 'reset'],
+    ['connect', { connect: 0 }, { error: connectError }, 'refused'],
+    ['read', { read: 0 }, { error: brokenError }, 'reset'],
+    ['other', { other: 0 }, { error: otherError }, 'bad certificate'],
+    ['redirect', { redirect: 0 }, { response: response(301, { location: '/x' }) }, 'too many redirects'],
+    ['redirect: false', { redirect: false }, { response: response(301, { location: '/x' }) }, 'too many redirects'],
+    ['the total, by a redirect', { total: 0 }, { response: response(301, { location: '/x' }) }, 'too many redirects'],
+    [
+      'total: false, by a redirect',
+      { total: false },
+      { response: response(301, { location: '/x' }) },
+      'too many redirects',
+    ],
+    ['status', { status: 0 }, { response: response(503) }, 'too many 503 error responses'],
+    ['status: false', { status: false }, { response: response(503) }, 'too many 503 error responses'],
+    ['the total, by a status', { total: 0 }, { response: response(500) }, 'too many 500 error responses'],
+    ['the total, by nothing known', { total: 0 }, {}, 'too many error responses'],
+  ])('raises MaxRetryError when %s is used up', (_, options, step, message) => {
+    const thrown = thrownBy(() =>
+      new Retry(options).increment({ method: 'GET', url: '/page', _pool: 'the pool', ...step }),
+    );
+    if (!(thrown instanceof MaxRetryError)) throw thrown;
+    expect(thrown.reason?.message).toBe(message);
+    expect(thrown.reason).toBe(step.error ?? thrown.reason);
+    expect(thrown.reason).toBeInstanceOf(step.error ? Error : ResponseError);
+    expect(thrown.cause).toBe(thrown.reason);
+    expect([thrown.pool, thrown.url]).toEqual(['the pool', '/page']);
+    expect(thrown.message).toBe(
+      `the pool: Max retries exceeded with url: /page (Caused by ${thrown.reason?.name}: ${message})`,
+    );
+  });
+
+  test('raises MaxRetryError also without pool and url', () => {
+    expect(() => new Retry(0).increment()).toThrow('no pool: Max retries exceeded with url: ');
+  });
+
+  test.each<[string, RetryOptions, RetryIncrement]>([
+    ['total: false', { total: false }, { method: 'GET', error: connectError, _stacktrace: 'kept by the error itself' }],
+    ['total: false, read error', { total: false }, { method: 'GET', error: brokenError }],
+    ['connect: false', { connect: false }, { method: 'GET', error: connectError }],
+    ['read: false', { read: false }, { method: 'GET', error: brokenError }],
+    ['other: false', { other: false }, { method: 'GET', error: otherError }],
+    ['a read error of a method that is not allowed', { read: 5 }, { method: 'POST', error: brokenError }],
+    ['a read error of a method that nobody knows', { allowedMethods: null }, { error: brokenError }],
+    ['a read error where no method is allowed', { allowedMethods: [] }, { method: 'GET', error: brokenError }],
+  ])('throws the very error with %s', (_, options, step) => {
+    expect(thrownBy(() => new Retry(options).increment(step))).toBe(step.error);
+  });
+
+  test('retries read errors of any method where allowedMethods is null, and connect errors always', () => {
+    expect(new Retry(1, { allowedMethods: null }).increment({ method: 'POST', error: brokenError }).total).toBe(0);
+    expect(new Retry(1).increment({ method: 'POST', error: connectError }).total).toBe(0);
+    expect(new Retry(1).increment({ method: 'get', error: brokenError }).total).toBe(0);
+  });
+
+  test('with a total of null never ends but for the 21st redirect (API: retries: null)', () => {
+    const unlimited = Retry.fromInt(null);
+    const tired = failedBy(unlimited, Array(100).fill({ error: connectError }));
+    expect(tired.total).toBeNull();
+    expect(tired.isExhausted()).toBe(false);
+    const redirected = failedBy(tired, Array(20).fill({ response: response(302, { location: '/x' }) }));
+    expect(redirected.history).toHaveLength(120);
+    const once = { response: response(302, { location: '/x' }) };
+    const thrown = thrownBy(() => failedBy(redirected, [once]));
+    expect(thrown).toBeInstanceOf(MaxRetryError);
+    expect(thrown).toHaveProperty('reason.message', 'too many redirects');
+    expect(failedBy(redirected, [{ error: connectError }]).history).toHaveLength(121);
+    expect(failedBy(new Retry({ total: null, redirect: 30 }), Array(30).fill(once)).redirect).toBe(0);
+  });
+
+  test('takes time in proportion to the history: 10,000 redirects', () => {
+    const once = { response: response(302, { location: '/x' }) };
+    const start = performance.now();
+    expect(failedBy(new Retry(10_000), Array(10_000).fill(once)).history).toHaveLength(10_000);
+    // Copying the history is 50 million words in all; checking each entry each time would take many seconds.
+    expect(performance.now() - start).toBeLessThan(3000);
+  });
+
+  test('allows exactly as many failures as the counts say', () => {
+    const steps: Record<string, RetryIncrement> = {
+      connect: { error: connectError },
+      read: { error: brokenError },
+      redirect: { response: response(307, { location: '/' }) },
+      status: { response: response(500) },
+      other: { error: otherError },
+    };
+    const kinds = Object.keys(steps);
+    const limit = fc.option(fc.nat(4), { nil: null });
+    const limits = fc.record({
+      total: fc.nat(12),
+      connect: limit,
+      read: limit,
+      redirect: limit,
+      status: limit,
+      other: limit,
+    });
+    fc.assert(
+      fc.property(limits, fc.array(fc.constantFrom(...kinds), { maxLength: 20 }), (options, sequence) => {
+        let retry = new Retry(options);
+        const left = new Map<string, number>(kinds.map((kind) => [kind, options[kind as 'read'] ?? 99]));
+        let total = options.total;
+        for (const kind of sequence) {
+          total--;
+          left.set(kind, (left.get(kind) ?? 0) - 1);
+          const step = { method: 'GET', url: '/', ...steps[kind] };
+          if (total < 0 || (left.get(kind) ?? 0) < 0) {
+            expect(() => retry.increment(step)).toThrow(MaxRetryError);
+            return;
+          }
+          retry = retry.increment(step);
+          expect(retry.isExhausted()).toBe(false);
+          expect(retry.total).toBe(total);
+        }
+        expect(retry.history).toHaveLength(sequence.length);
+      }),
+    );
+  });
+});
+
+describe('Retry.isRetry()', () => {
+  test.each<[string, Retry, [string, number, boolean?], boolean]>([
+    ['no', new Retry(), ['GET', 500], false],
+    ['a status on the list', new Retry({ statusForcelist: [500] }), ['GET', 500], true],
+    ['a status on the list, in small letters', new Retry({ statusForcelist: [500] }), ['get', 500], true],
+    ['a status on the list, total 0: so that it raises', new Retry(0, { statusForcelist: [500] }), ['GET', 500], true],
+    ['a method that is not allowed', new Retry({ statusForcelist: [500] }), ['POST', 500], false],
+    ['any method', new Retry({ statusForcelist: [500], allowedMethods: false }), ['POST', 500], true],
+    ['Retry-After', new Retry(), ['GET', 503, true], true],
+    ['Retry-After with 413', new Retry(), ['GET', 413, true], true],
+    ['Retry-After with 429', new Retry(), ['GET', 429, true], true],
+    ['Retry-After with 500', new Retry(), ['GET', 500, true], false],
+    ['Retry-After with unlimited retries', new Retry(null), ['GET', 503, true], true],
+    ['Retry-After with no retries left', new Retry(0), ['GET', 503, true], false],
+    ['Retry-After with retries off', new Retry(false), ['GET', 503, true], false],
+    ['Retry-After not respected', new Retry({ respectRetryAfterHeader: false }), ['GET', 503, true], false],
+    ['SEC-047: U+017F is not S', new Retry({ statusForcelist: [500] }), ['OPTION\u017f', 500], false],
+  ])('%s', (_, retry, args, wanted) => {
+    expect(retry.isRetry(...args)).toBe(wanted);
+  });
+});
+
+describe('Retry.getBackoffTime()', () => {
+  const failed = (count: number, options: RetryOptions) =>
+    failedBy(new Retry({ total: null, ...options }), Array(count).fill({ error: connectError }));
+
+  test('doubles from the second failure on, up to backoffMax', () => {
+    const times = [0, 1, 2, 3, 4, 5, 9].map((count) =>
+      failed(count, { backoffFactor: 0.1, backoffMax: 20 }).getBackoffTime(),
+    );
+    expect(times).toEqual([0, 0, 0.2, 0.4, 0.8, 1.6, 20]);
+    expect(failed(30, { backoffFactor: 1 }).getBackoffTime()).toBe(120);
+    expect(failed(1100, { backoffFactor: 1 }).getBackoffTime()).toBe(120);
+    expect(failed(1100, {}).getBackoffTime()).toBe(0);
+  });
+
+  test('counts failures since the last redirect', () => {
+    const failure = { error: connectError };
+    const redirect = { response: response(302, { location: '/x' }) };
+    const start = new Retry(20, { backoffFactor: 1 });
+    expect(failedBy(start, [failure, failure, failure, redirect]).getBackoffTime()).toBe(0);
+    expect(failedBy(start, [failure, failure, redirect, failure]).getBackoffTime()).toBe(0);
+    expect(failedBy(start, [failure, redirect, failure, failure]).getBackoffTime()).toBe(2);
+  });
+
+  test('adds a random part of backoffJitter, within backoffMax', () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.5);
+    expect(failed(2, { backoffFactor: 1, backoffJitter: 3 }).getBackoffTime()).toBe(3.5);
+    expect(failed(1, { backoffFactor: 1, backoffJitter: 3 }).getBackoffTime()).toBe(0);
+    expect(failed(2, { backoffFactor: 1, backoffJitter: 3, backoffMax: 3 }).getBackoffTime()).toBe(3);
+  });
+});
+
+describe('Retry.sleep() and sleepForRetry()', () => {
+  const failedTwice = failedBy(new Retry(9, { backoffFactor: 1 }), [{ error: connectError }, { error: connectError }]);
+
+  /** How many seconds of the fake clock `sleep` takes. */
+  async function secondsOf(sleep: () => Promise<unknown>): Promise<number> {
+    vi.useFakeTimers({ now: Date.UTC(2026, 0, 1) });
+    const start = Date.now();
+    let end = Number.NaN;
+    const slept = sleep().then(() => {
+      end = Date.now();
+    });
+    await vi.runAllTimersAsync();
+    await slept;
+    return (end - start) / 1000;
+  }
+
+  test.each<[string, () => Promise<unknown>, number]>([
+    ['the backoff', () => failedTwice.sleep(), 2],
+    ['the backoff, for null', () => failedTwice.sleep(null), 2],
+    ['the backoff, for a response without Retry-After', () => failedTwice.sleep(response(503)), 2],
+    ['Retry-After instead', () => failedTwice.sleep(response(503, { retryAfter: '7' })), 7],
+    ['Retry-After, given as an option', () => failedTwice.sleep({ response: response(503, { retryAfter: '7' }) }), 7],
+    [
+      'the backoff after Retry-After: 0, as in the reference',
+      () => failedTwice.sleep(response(503, { retryAfter: '0' })),
+      2,
+    ],
+    ['a date', () => failedTwice.sleep(response(503, { retryAfter: 'Thu, 01 Jan 2026 00:00:09 GMT' })), 9],
+    [
+      'the backoff, where Retry-After is not respected',
+      () => failedTwice.new({ respectRetryAfterHeader: false }).sleep(response(503, { retryAfter: '7' })),
+      2,
+    ],
+    ['nothing', () => new Retry().sleep(), 0],
+  ])('sleep() waits for %s', async (_, sleep, wanted) => {
+    expect(await secondsOf(sleep)).toBe(wanted);
+  });
+
+  test('sleepForRetry() waits for Retry-After only, and says whether it did', async () => {
+    vi.useFakeTimers();
+    const slept = new Retry().sleepForRetry(response(301, { retryAfter: '3' }));
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(await slept).toBe(true);
+    expect(await failedTwice.sleepForRetry(response(301))).toBe(false);
+    expect(await failedTwice.sleepForRetry({ response: response(301, { retryAfter: '0' }) })).toBe(false);
+    expect(await failedTwice.sleepForRetry()).toBe(false);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('sleep() of no time sets no timer', async () => {
+    const setTimer = vi.spyOn(globalThis, 'setTimeout');
+    await new Retry().sleep();
+    await new Retry().sleep(response(503, { retryAfter: '0' }));
+    expect(setTimer).not.toHaveBeenCalled();
+  });
+
+  test('sleep() ends at once with the reason of its signal, and leaves no timer and no listener', async () => {
+    vi.useFakeTimers();
+    const abort = new AbortController();
+    const added = vi.spyOn(abort.signal, 'addEventListener');
+    const reason = new Error('enough');
+    const slept = failedTwice.sleep(response(503, { retryAfter: '60' }), { signal: abort.signal });
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([vi.getTimerCount(), added.mock.calls.length]).toEqual([1, 1]);
+    abort.abort(reason);
+    await expect(slept).rejects.toBe(reason);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('sleep() takes its listener away when the time has passed', async () => {
+    vi.useFakeTimers();
+    const { signal } = new AbortController();
+    const listeners = new Set<unknown>();
+    vi.spyOn(signal, 'addEventListener').mockImplementation((_, listener) => void listeners.add(listener));
+    vi.spyOn(signal, 'removeEventListener').mockImplementation((_, listener) => void listeners.delete(listener));
+    const slept = failedTwice.sleep({ signal });
+    await vi.advanceTimersByTimeAsync(0);
+    expect(listeners.size).toBe(1);
+    await vi.advanceTimersByTimeAsync(2000);
+    await slept;
+    expect(listeners.size).toBe(0);
+  });
+
+  test('sleep() with a signal that is aborted already does not sleep', async () => {
+    vi.useFakeTimers();
+    const reason = new Error('enough');
+    await expect(failedTwice.sleep({ signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(failedTwice.sleepForRetry(null, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await expect(new Retry().sleep(null, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test('sleep() rejects a signal that is none', async () => {
+    // Deliberately of a wrong type: what JavaScript can pass.
+    await expect(failedTwice.sleep({ signal: {} as never })).rejects.toThrow(
+      new TypeError('Cannot use signal an object (Object): it must be an AbortSignal'),
+    );
+  });
+
+  test('sleep() keeps the process alive', async () => {
+    const setTimer = vi.spyOn(globalThis, 'setTimeout');
+    const abort = new AbortController();
+    const slept = failedTwice.sleep({ signal: abort.signal });
+    await vi.waitFor(() => expect(setTimer).toHaveBeenCalledOnce());
+    expect(setTimer.mock.results[0]?.value.hasRef()).toBe(true);
+    abort.abort();
+    await expect(slept).rejects.toHaveProperty('name', 'AbortError');
+  });
+});
+
+describe('RequestHistory', () => {
+  const entry = new RequestHistory(
+    'GET',
+    'http://user:s3cret@a/x',
+    new SSLError('bad\ncertificate'),
+    302,
+    '//u:s3cret@b/',
+  );
+
+  test('is a frozen tuple', () => {
+    const [method, url, error, status, location] = entry;
+    expect([method, url, status, location]).toEqual([entry.method, entry.url, entry.status, entry.redirectLocation]);
+    expect(error).toBe(entry.error);
+    expect(() => {
+      (entry as unknown as { status: number }).status = 1;
+    }).toThrow(TypeError);
+  });
+
+  test('toString() and inspect() show it on one line, without user-info', () => {
+    const shown =
+      'RequestHistory(method="GET", url="http://***@a/x", error=SSLError("bad\\x0acertificate"), status=302, redirectLocation="//***@b/")';
+    expect(String(entry)).toBe(shown);
+    expect(inspect(entry)).toBe(shown);
+    expect(String(new RequestHistory(null, null, null, null, null))).toBe(
+      'RequestHistory(method=null, url=null, error=null, status=null, redirectLocation=null)',
+    );
+    expect(inspect(new Retry({ history: [entry] }), { depth: 9 })).not.toContain('s3cret');
+  });
+});
