@@ -12,7 +12,7 @@ type RequestOptions = NonNullable<Parameters<PoolManager['request']>[2]>;
 type Style = Parameters<typeof styleText>[0];
 
 const SHOWN_FIELDS = ['content-type', 'content-length', 'content-encoding', 'transfer-encoding', 'location'];
-const MAX_LINES = 16;
+const MAX_LINES = 20;
 const MAX_COLUMNS = 110;
 const DOWNLOAD_BYTES = 20 * 1024 * 1024;
 
