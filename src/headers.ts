@@ -269,13 +269,18 @@ function readFieldSection(section: string, fields: Map<string, Field>): void {
     let valueEnd = end;
     while (valueStart < valueEnd && isBlank(section.charCodeAt(valueStart))) valueStart++;
     while (valueEnd > valueStart && isBlank(section.charCodeAt(valueEnd - 1))) valueEnd--;
-    addLine(fields, section.slice(start, colon), section.slice(valueStart, valueEnd));
+    // The codec took the name for a token, so the engine's own folding is that of ASCII.
+    const name = section.slice(start, colon);
+    addValue(fields, name.toLowerCase(), name, section.slice(valueStart, valueEnd));
     start = end + 2;
   }
 }
 
 function addLine(fields: Map<string, Field>, name: string, value: string): void {
-  const key = asciiLowerCase(name);
+  addValue(fields, asciiLowerCase(name), name, value);
+}
+
+function addValue(fields: Map<string, Field>, key: string, name: string, value: string): void {
   const field = fields.get(key);
   if (field === undefined) fields.set(key, [name, value]);
   else field.push(value);

@@ -167,38 +167,55 @@ export class FrozenSet<T> extends Set<T> {
 }
 
 const KNOWN_OPTIONS: ReadonlySet<string> = new Set(OPTION_NAMES);
-export const NO_STATUS: ReadonlySet<number> = new FrozenSet<number>([]);
-const NO_NAMES: ReadonlySet<string> = new FrozenSet<string>([]);
-export const NO_HISTORY: readonly RequestHistory[] = Object.freeze([]);
 
-/** What the caller gave, by option name; nothing comes from a prototype. */
-export type Given = { [name: string]: unknown; [SPENT]?: boolean };
+/** What a caller gave, by option name; `SPENT` is there if `increment()` was the caller. */
+export type Given = ReadonlyMap<string | typeof SPENT, unknown>;
 
-/** The options of both places, each name once; a name that no option has is an error. */
-export function givenOptions(first: RetryCount | RetryOptions | undefined, options: RetryOptions): Given {
-  const given: Given = Object.create(null);
-  const named = typeof first === 'object' && first !== null ? first : { total: first };
-  for (const source of [named, options]) {
-    if (Object.hasOwn(source, SPENT)) given[SPENT] = true;
-    for (const [name, value] of Object.entries(source)) if (value !== undefined) give(given, name, value);
-  }
+/** The own options of both places, each name once; a name that no option has is an error. */
+export function givenOptions(first: RetryCount | RetryOptions | undefined, options: RetryOptions = {}): Given {
+  const given = new Map<string | typeof SPENT, unknown>();
+  if (typeof first === 'object' && first !== null) give(given, first);
+  else if (first !== undefined) given.set('total', first);
+  give(given, options);
   return given;
 }
 
-function give(given: Given, name: string, value: unknown): void {
-  const canonical = name === 'methodWhitelist' ? 'allowedMethods' : name;
-  if (!KNOWN_OPTIONS.has(canonical))
-    throw new TypeError(`Cannot make a Retry with the unknown option ${excerpt(name)}`);
-  if (given[canonical] !== undefined) throw new TypeError(`Cannot make a Retry with ${canonical} given twice`);
-  given[canonical] = value;
+function give(given: Map<string | typeof SPENT, unknown>, options: object): void {
+  if (Object.hasOwn(options, SPENT)) given.set(SPENT, true);
+  const entries: [string, unknown][] = Object.entries(options);
+  for (const [key, value] of entries) {
+    if (value === undefined) continue;
+    const name = key === 'methodWhitelist' ? 'allowedMethods' : key;
+    if (!KNOWN_OPTIONS.has(name)) throw new TypeError(`Cannot make a Retry with the unknown option ${excerpt(key)}`);
+    if (given.has(name)) throw new TypeError(`Cannot make a Retry with ${name} given twice`);
+    given.set(name, value);
+  }
 }
 
 type Rule<T> = (name: string, value: unknown) => T;
 
+/** The value of option `name` as its rule makes it, or `fallback` where none was given. */
 export function setting<T>(given: Given, name: OptionName, rule: Rule<T>, fallback: T): T {
-  const value = given[name];
+  const value = given.get(name);
   return value === undefined ? fallback : rule(name, value);
 }
+
+/** What a list or set that came out of a rule is, for the same rule: each retry hands on the settings of the one before. */
+const MADE_BY = new WeakMap<object, Rule<unknown>>();
+
+/** Marks `value` as one that `rule` need not check again. */
+export function made<T extends object>(rule: Rule<unknown>, value: T): T {
+  MADE_BY.set(value, rule);
+  return value;
+}
+
+function isMadeBy(rule: Rule<unknown>, value: unknown): boolean {
+  return typeof value === 'object' && value !== null && MADE_BY.get(value) === rule;
+}
+
+export const NO_STATUS: ReadonlySet<number> = made(statusSet, new FrozenSet<number>([]));
+export const NO_HISTORY: readonly RequestHistory[] = knownHistory([]);
+const NO_NAMES: ReadonlySet<string> = made(fieldNameSet, new FrozenSet<string>([]));
 
 export function unspentCount(name: string, value: unknown): RetryCount {
   const count = spentCount(name, value);
@@ -231,17 +248,24 @@ export function flag(name: string, value: unknown): boolean {
 
 export function methodSet(name: string, value: unknown): ReadonlySet<string> | null {
   if (value === null || value === false) return null;
-  return new FrozenSet(Array.from(elements(name, value), (element) => asciiUpperCase(text(name, element))));
+  // Only what this rule made is marked as made by it, here and below.
+  if (isMadeBy(methodSet, value)) return value as FrozenSet<string>;
+  const methods = Array.from(elements(name, value), (element) => asciiUpperCase(text(name, element)));
+  return made(methodSet, new FrozenSet(methods));
 }
 
 export function fieldNameSet(name: string, value: unknown): ReadonlySet<string> {
   if (value === null) return NO_NAMES;
-  return new FrozenSet(Array.from(elements(name, value), (element) => asciiLowerCase(text(name, element))));
+  if (isMadeBy(fieldNameSet, value)) return value as FrozenSet<string>;
+  const names = Array.from(elements(name, value), (element) => asciiLowerCase(text(name, element)));
+  return made(fieldNameSet, new FrozenSet(names));
 }
 
 export function statusSet(name: string, value: unknown): ReadonlySet<number> {
   if (value === null) return NO_STATUS;
-  return new FrozenSet(Array.from(elements(name, value), (element) => statusCode(name, element)));
+  if (isMadeBy(statusSet, value)) return value as FrozenSet<number>;
+  const statuses = Array.from(elements(name, value), (element) => statusCode(name, element));
+  return made(statusSet, new FrozenSet(statuses));
 }
 
 function statusCode(name: string, value: unknown): number {
@@ -256,19 +280,15 @@ function text(name: string, value: unknown): string {
   throw new TypeError(`Cannot use ${describe(value)} in ${name} of a Retry: it must be a string`);
 }
 
-/** Histories that were checked and frozen here: a chain of retries would else check each entry again and again. */
-const KNOWN_HISTORIES = new WeakSet<object>();
-
 export function historyList(name: string, value: unknown): readonly RequestHistory[] {
   if (value === null) return NO_HISTORY;
-  // Only knownHistory() puts a list into the set, and its parameter has this type.
-  if (Array.isArray(value) && KNOWN_HISTORIES.has(value)) return value as RequestHistory[];
+  if (isMadeBy(historyList, value)) return value as readonly RequestHistory[];
   return knownHistory(Array.from(elements(name, value), (element) => historyEntry(name, element)));
 }
 
+/** A history whose entries need no check. */
 export function knownHistory(entries: RequestHistory[]): readonly RequestHistory[] {
-  KNOWN_HISTORIES.add(entries);
-  return Object.freeze(entries);
+  return made(historyList, Object.freeze(entries));
 }
 
 function historyEntry(name: string, value: unknown): RequestHistory {

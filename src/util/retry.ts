@@ -21,7 +21,6 @@ import {
   ResponseError,
 } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
-import { asciiLowerCase } from '../headers.js';
 import { withoutOuterBlanks } from '../http1/grammar.js';
 import { tryParseHttpDate } from './http-date.js';
 import {
@@ -29,10 +28,10 @@ import {
   FrozenSet,
   fieldNameSet,
   flag,
-  type Given,
   givenOptions,
   historyList,
   knownHistory,
+  made,
   methodSet,
   NO_HISTORY,
   NO_STATUS,
@@ -97,7 +96,7 @@ const DIGITS = /^[0-9]+$/;
 
 /** Request fields that say who the user is. */
 const CREDENTIALS = ['Authorization', 'Cookie', 'Proxy-Authorization'];
-const CREDENTIAL_NAMES: ReadonlySet<string> = new FrozenSet(CREDENTIALS.map(asciiLowerCase));
+const CREDENTIAL_NAMES = fieldNameSet('removeHeadersOnRedirect', CREDENTIALS);
 
 /**
  * How often to retry, as a value that never changes: `new Retry(3)`, `new Retry(3, { redirect: 2 })`, `new Retry({ connect: 5 })`.
@@ -116,14 +115,10 @@ const CREDENTIAL_NAMES: ReadonlySet<string> = new FrozenSet(CREDENTIALS.map(asci
  */
 export class Retry {
   /** The methods that are retried by default: a repetition changes nothing on the server. */
-  static readonly DEFAULT_ALLOWED_METHODS: ReadonlySet<string> = new FrozenSet([
-    'HEAD',
-    'GET',
-    'PUT',
-    'DELETE',
-    'OPTIONS',
-    'TRACE',
-  ]);
+  static readonly DEFAULT_ALLOWED_METHODS: ReadonlySet<string> = made(
+    methodSet,
+    new FrozenSet(['HEAD', 'GET', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']),
+  );
   /** @deprecated the former name of {@link DEFAULT_ALLOWED_METHODS} */
   static readonly DEFAULT_METHOD_WHITELIST: ReadonlySet<string> = Retry.DEFAULT_ALLOWED_METHODS;
   /** The statuses with which a Retry-After leads to a retry. */
@@ -171,7 +166,7 @@ export class Retry {
   constructor(total: RetryCount | undefined, options?: Omit<RetryOptions, 'total'>);
   constructor(first?: RetryCount | RetryOptions, options: Omit<RetryOptions, 'total'> = {}) {
     const given = givenOptions(first, options);
-    const count = given[SPENT] === true ? spentCount : unspentCount;
+    const count = given.has(SPENT) ? spentCount : unspentCount;
     const redirect = setting(given, 'redirect', count, null);
     const raiseOnRedirect = setting(given, 'raiseOnRedirect', flag, true);
     this.total = setting(given, 'total', count, 10);
@@ -219,14 +214,10 @@ export class Retry {
 
   /** A Retry with the same settings, but for those in `options`. */
   new(options: RetryOptions = {}): Retry {
-    const settings: Given = Object.create(null);
-    for (const name of OPTION_NAMES) settings[name] = this[name];
-    for (const [name, value] of Object.entries(options)) {
-      if (value === undefined) continue;
-      if (name === 'methodWhitelist' && options.allowedMethods === undefined) settings.allowedMethods = undefined;
-      settings[name] = value;
-    }
-    if (Object.hasOwn(options, SPENT) || this.#isOverspent) settings[SPENT] = true;
+    const given = givenOptions(options);
+    const settings: { [name: string]: unknown; [SPENT]?: true } = {};
+    for (const name of OPTION_NAMES) settings[name] = given.has(name) ? given.get(name) : this[name];
+    if (given.has(SPENT) || this.#isOverspent) settings[SPENT] = true;
     // The constructor checks each of them, whatever it is.
     return new this.#class(settings as RetryOptions);
   }

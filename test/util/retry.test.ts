@@ -267,6 +267,14 @@ describe('Retry is a value', () => {
     expect(retry.history).toHaveLength(1);
   });
 
+  test('whose sets are checked again where they are used as something else', () => {
+    const { removeHeadersOnRedirect, statusForcelist } = new Retry({ statusForcelist: [500] });
+    const retry = new Retry({ allowedMethods: removeHeadersOnRedirect });
+    expect([...(retry.allowedMethods ?? [])]).toEqual(['AUTHORIZATION', 'COOKIE', 'PROXY-AUTHORIZATION']);
+    // Deliberately of a wrong type: what JavaScript can pass.
+    expect(() => new Retry({ allowedMethods: statusForcelist as never })).toThrow(TypeError);
+  });
+
   test('of which new() makes another with other settings', () => {
     const retry = new Retry(3, { respectRetryAfterHeader: false, statusForcelist: [500], redirect: false });
     const other = retry.new({ total: 7, connect: undefined, methodWhitelist: ['PATCH'] });
