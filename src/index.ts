@@ -1,1 +1,17 @@
-export {};
+/**
+ * urllib3 for Node.js: what most users need, by name. Every module of the reference is a subpath as well
+ * (`urllib3/poolmanager`, `urllib3/util/retry`, ...). For users only: nothing inside imports it.
+ */
+export { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool } from './connectionpool.js';
+export * as exceptions from './exceptions.js';
+export { encodeMultipartFormdata } from './filepost.js';
+export { HTTPHeaderDict } from './headers.js';
+export { PoolManager } from './poolmanager.js';
+export { HTTPResponse } from './response.js';
+export { request } from './top-level.js';
+export { makeHeaders } from './util/request.js';
+export { Retry } from './util/retry.js';
+export { Timeout } from './util/timeout.js';
+export { getHost } from './util/url.js';
+export { VERSION } from './version.js';
+export { disableWarnings } from './warnings.js';

@@ -13,11 +13,14 @@ const GROWTH = 4;
 
 const EMPTY = Buffer.alloc(0);
 
+/** Without an announced length, what comes after the first piece is gathered in slabs, so that tiny chunks stay cheap. */
+const SLAB_BYTES = 65_536;
+
 export class ContentCollector {
   readonly #length: number | null;
+  readonly #fullSlabs: Buffer[] = [];
   #buffer: Buffer = EMPTY;
   #filled = 0;
-  #pieces: Buffer[] | null = null;
 
   /** @param length - the announced length in bytes, null if there is none */
   constructor(length: number | null) {
@@ -26,29 +29,36 @@ export class ContentCollector {
 
   /** Copies the bytes from `start` to before `end`. */
   take(bytes: Buffer, start: number, end: number): void {
-    if (this.#length === null) {
-      this.#pieces ??= [];
-      this.#pieces.push(copyOf(bytes, start, end));
-      return;
-    }
     const needed = this.#filled + (end - start);
-    if (needed > this.#buffer.length) this.#grow(this.#length, needed);
+    if (needed > this.#buffer.length) {
+      if (this.#length === null) return this.#takeIntoSlabs(bytes, start, end);
+      this.#grow(this.#length, needed);
+    }
     bytes.copy(this.#buffer, this.#filled, start, end);
     this.#filled = needed;
   }
 
   /** Everything that came. */
   finish(): Buffer {
-    if (this.#pieces === null) return this.#buffer;
-    const [first] = this.#pieces;
-    return this.#pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.#pieces);
+    const last = this.#filled === this.#buffer.length ? this.#buffer : this.#buffer.subarray(0, this.#filled);
+    return this.#fullSlabs.length === 0 ? last : Buffer.concat([...this.#fullSlabs, last]);
   }
 
   #grow(length: number, needed: number): void {
-    const size = Math.min(length, Math.max(BELIEVED_BYTES, needed * GROWTH));
-    const larger = Buffer.allocUnsafe(size);
+    const larger = Buffer.allocUnsafe(Math.min(length, Math.max(BELIEVED_BYTES, needed * GROWTH)));
     this.#buffer.copy(larger, 0, 0, this.#filled);
     this.#buffer = larger;
+  }
+
+  #takeIntoSlabs(bytes: Buffer, start: number, end: number): void {
+    const fits = this.#buffer.length - this.#filled;
+    bytes.copy(this.#buffer, this.#filled, start, start + fits);
+    const isFirst = this.#buffer.length === 0;
+    if (!isFirst) this.#fullSlabs.push(this.#buffer);
+    const rest = end - start - fits;
+    this.#buffer = Buffer.allocUnsafe(isFirst ? rest : Math.max(SLAB_BYTES, rest));
+    bytes.copy(this.#buffer, 0, start + fits, end);
+    this.#filled = rest;
   }
 }
 

@@ -27,14 +27,19 @@ const HIGH_WATER_BYTES = 262_144;
 const LOW_WATER_BYTES = 65_536;
 
 type Waiter =
-  | { readonly kind: 'piece'; readonly most: number; resolve(piece: Buffer | null): void; reject(error: Error): void }
-  | { readonly kind: 'into'; readonly target: Uint8Array; resolve(count: number): void; reject(error: Error): void };
+  | { readonly kind: 'piece'; readonly most: number; resolve(piece: Buffer | null): void; reject(error: unknown): void }
+  | { readonly kind: 'into'; readonly target: Uint8Array; resolve(count: number): void; reject(error: unknown): void };
 
-type End = { readonly kind: 'open' } | { readonly kind: 'ended' } | { readonly kind: 'failed'; readonly error: Error };
+type End =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'ended' }
+  | { readonly kind: 'failed'; readonly error: unknown };
 
 export class ContentQueue {
   readonly #flow: ContentFlow;
   #pieces: Buffer[] = [];
+  /** Pieces before this index are read, at most half of them: `shift()` would be quadratic with many tiny pieces. */
+  #firstUnread = 0;
   #queuedBytes = 0;
   #isPaused = false;
   #waiter: Waiter | null = null;
@@ -73,7 +78,7 @@ export class ContentQueue {
   }
 
   /** Called by the link's side: what is queued can still be read, then the error is raised. */
-  fail(error: Error): void {
+  fail(error: unknown): void {
     this.#settle({ kind: 'failed', error });
   }
 
@@ -97,13 +102,17 @@ export class ContentQueue {
   /** Drops what is queued and whatever is still to come. */
   abandon(): void {
     this.#pieces = [];
+    this.#firstUnread = 0;
     this.#queuedBytes = 0;
     const wasOpen = this.#end.kind === 'open';
     this.#settle({ kind: 'ended' });
     if (wasOpen) this.#flow.abandon();
   }
 
-  #wait<T>(makeWaiter: (resolve: (value: T) => void, reject: (error: Error) => void) => Waiter, atEnd: T): Promise<T> {
+  #wait<T>(
+    makeWaiter: (resolve: (value: T) => void, reject: (error: unknown) => void) => Waiter,
+    atEnd: T,
+  ): Promise<T> {
     if (this.#end.kind === 'failed') return Promise.reject(this.#end.error);
     if (this.#end.kind === 'ended') return Promise.resolve(atEnd);
     if (this.#waiter !== null) {
@@ -143,7 +152,7 @@ export class ContentQueue {
   }
 
   #dequeue(most: number): Buffer {
-    const [first] = this.#pieces;
+    const first = this.#pieces[this.#firstUnread];
     if (first === undefined) throw new HTTPError('Bug in urllib3: bytes are counted that are not queued');
     const piece = first.length <= most ? first : first.subarray(0, most);
     this.#drop(first, piece.length);
@@ -161,8 +170,11 @@ export class ContentQueue {
   }
 
   #drop(first: Buffer, count: number): void {
-    if (count === first.length) this.#pieces.shift();
-    else this.#pieces[0] = first.subarray(count);
+    if (count < first.length) this.#pieces[this.#firstUnread] = first.subarray(count);
+    else if (++this.#firstUnread * 2 >= this.#pieces.length) {
+      this.#pieces = this.#pieces.slice(this.#firstUnread);
+      this.#firstUnread = 0;
+    }
     this.#queuedBytes -= count;
     if (this.#isPaused && this.#queuedBytes <= LOW_WATER_BYTES) {
       this.#isPaused = false;

@@ -202,3 +202,8 @@ function warnOfUnit(name: OptionName, seconds: number): void {
 function shown(value: TimeoutValue): string {
   return value === DEFAULT_TIMEOUT ? 'DEFAULT_TIMEOUT' : String(value);
 }
+
+/** Seconds since the epoch, with fractions (reference: "urllib3.util.current_time"). */
+export function currentTime(): number {
+  return Date.now() / 1000;
+}

@@ -1,0 +1,473 @@
+/**
+ * A connection to one host: it makes its link (TCP, or TLS over TCP) and runs exchanges on it, one at a time
+ * (reference: "urllib3.connection module").
+ *
+ * How bytes become messages is known by http1/, how an exchange goes by engine/session.ts, how a link is made by
+ * transport/. Here is what the reference's users know of a connection, and what the pool needs of one: is it
+ * connected, may it be used again, tell me when it is idle or gone. Whether to try again is the pool's to decide.
+ */
+import type { Socket } from 'node:net';
+import { bodySource, NO_BODY, type RequestBody } from './body/source.js';
+import { type Exchanged, type ExchangeRequest, Session, type SessionOwner } from './engine/session.js';
+import {
+  ConnectTimeoutError,
+  HTTPError,
+  InsecureRequestWarning,
+  LocationValueError,
+  NameResolutionError,
+  NewConnectionError,
+} from './exceptions.js';
+import { describe } from './excerpt.js';
+import { fieldLines, type HeadersInput } from './headers.js';
+import { DEFAULT_RESPONSE_LIMITS, type ResponseLimits } from './http1/limits.js';
+import { checkFieldLines, checkMethod, checkTarget, renderHead, requestFraming } from './http1/request-head.js';
+import {
+  boolean,
+  checkedElsewhere,
+  functionOrNull,
+  portOrNull,
+  positiveInteger,
+  type Rules,
+  resolveOptions,
+} from './options.js';
+import { HTTPResponse } from './response.js';
+import type { Bounds } from './transport/bounded.js';
+import { DialError, dial } from './transport/dial.js';
+import type { Link } from './transport/link.js';
+import { ignoreError } from './transport/race.js';
+import type { LookupFunction } from './transport/resolve.js';
+import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from './transport/socket-options.js';
+import { HandshakeTimeout, secure, type TlsConfiguration, type TlsOptions, tlsConfiguration } from './transport/tls.js';
+import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
+import { parseUrl } from './util/url.js';
+import { warn } from './warnings.js';
+
+/** What is known of a host, for each connection to it. */
+export interface ConnectionOptions extends Partial<ResponseLimits> {
+  /** @defaultValue the scheme's: 80 or 443 */
+  readonly port?: number | null | undefined;
+  /** Python 2 only: accepted, and without effect, as the reference says of Python 3. */
+  readonly strict?: boolean | undefined;
+  /** Seconds; a number holds for connecting and for each read. @defaultValue Timeout.DEFAULT_TIMEOUT: wait for ever */
+  readonly timeout?: Timeout | TimeoutValue | undefined;
+  /** The local [host, port] to connect from; '' and 0 for any. */
+  readonly sourceAddress?: readonly [host: string, port: number] | null | undefined;
+  /**
+   * Options of the socket as [level, option, value].
+   *
+   * @defaultValue HTTPConnection.defaultSocketOptions: TCP_NODELAY; an empty list for none
+   */
+  readonly socketOptions?: readonly SocketOption[] | null | undefined;
+  /** Asked for the host's addresses in place of the system's resolver, in the form of `dns.lookup`. */
+  readonly lookup?: LookupFunction | null | undefined;
+}
+
+/** {@link ConnectionOptions} with everything decided. */
+export interface ConnectionSettings extends ResponseLimits {
+  readonly port: number | null;
+  readonly strict: boolean;
+  readonly timeout: Timeout;
+  readonly sourceAddress: readonly [host: string, port: number] | null;
+  readonly socketOptions: readonly SocketOption[] | null;
+  readonly lookup: LookupFunction | null;
+}
+
+export const CONNECTION_RULES: Rules<ConnectionSettings> = {
+  port: portOrNull,
+  strict: boolean,
+  timeout: (_name, value) => toTimeout(checkedElsewhere<Timeout | TimeoutValue>(_name, value)),
+  sourceAddress: checkedElsewhere,
+  socketOptions: (_name, value) => (value === null ? null : checkSocketOptions(value)),
+  lookup: functionOrNull,
+  maxHeadBytes: positiveInteger,
+  maxFields: positiveInteger,
+  maxInterimResponses: positiveInteger,
+  maxChunkLineBytes: positiveInteger,
+};
+
+export const CONNECTION_DEFAULTS: ConnectionSettings = Object.freeze({
+  ...DEFAULT_RESPONSE_LIMITS,
+  port: null,
+  strict: false,
+  timeout: new Timeout(),
+  sourceAddress: null,
+  socketOptions: null,
+  lookup: null,
+});
+
+const TLS_RULES: Rules<Required<TlsOptions>> = {
+  certReqs: checkedElsewhere,
+  caCerts: checkedElsewhere,
+  serverHostname: checkedElsewhere,
+};
+
+/** What a single connection, without a pool, takes with a request. */
+export interface ConnectionRequestOptions {
+  readonly body?: RequestBody | null | undefined;
+  readonly headers?: HeadersInput | null | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Whoever keeps connections: told once for each event. */
+export interface ConnectionOwner {
+  /** The exchange is over, and another can begin. */
+  connectionBecameIdle(connection: HTTPConnection): void;
+  /** The link is gone for good. */
+  connectionClosed(connection: HTTPConnection): void;
+}
+
+/**
+ * An error class of its own, as in the reference, where it stands for the operating system's.
+ *
+ * @see {@link ProtocolError}, which is `ConnectionError` in the module of exceptions
+ */
+export class ConnectionError extends HTTPError {
+  static {
+    Object.defineProperty(ConnectionError.prototype, 'name', { value: 'ConnectionError' });
+  }
+}
+
+/** Stands in the reference for a connection class that cannot be imported; here it is of no use but its name. */
+export class DummyConnection {}
+
+/**
+ * A plain-text HTTP/1.1 connection to one host.
+ *
+ * @example
+ * ```ts
+ * const connection = new HTTPConnection('example.com', { timeout: 5 });
+ * await connection.request('GET', '/');
+ * const response = await connection.getResponse();
+ * connection.close();
+ * ```
+ * @see Reference, "urllib3.connection.HTTPConnection"
+ */
+export class HTTPConnection implements SessionOwner {
+  static readonly defaultPort: number = 80;
+  static readonly scheme: string = 'http';
+  /** Without Nagle's algorithm. */
+  static readonly defaultSocketOptions: readonly SocketOption[] = Object.freeze([
+    Object.freeze([IPPROTO_TCP, TCP_NODELAY, 1] as const),
+  ]);
+  /** Whether connections of this class verify their host; an instance tells of itself. */
+  static readonly isVerified: boolean = false;
+
+  readonly port: number;
+  readonly timeout: Timeout;
+  readonly socketOptions: readonly SocketOption[];
+  readonly sourceAddress: readonly [host: string, port: number] | null;
+  /** @internal Set by the pool that keeps this connection. */
+  owner: ConnectionOwner | null = null;
+  /** @internal When it became idle, on the clock of `performance.now()`. */
+  idleSinceMs = 0;
+  /** @internal Requests that were sent on the present link. */
+  exchangeCount = 0;
+
+  readonly #dnsHost: string;
+  readonly #settings: ConnectionSettings;
+  #session: Session | null = null;
+  #isVerified = false;
+  #pendingResponse: Promise<HTTPResponse> | null = null;
+
+  constructor(host: string, options: ConnectionOptions = {}) {
+    const settings = resolveOptions('a connection', options, CONNECTION_RULES, CONNECTION_DEFAULTS);
+    const { defaultPort, defaultSocketOptions } = classOf(this);
+    this.#settings = settings;
+    this.#dnsHost = connectHost(host);
+    this.port = settings.port ?? defaultPort;
+    this.timeout = settings.timeout;
+    this.socketOptions = settings.socketOptions ?? defaultSocketOptions;
+    this.sourceAddress = settings.sourceAddress;
+  }
+
+  /**
+   * The host without the dot that may end it: a certificate never has that dot, and some servers do not expect it in Host.
+   * The name that is resolved keeps it, for with it no search domain is tried.
+   */
+  get host(): string {
+    return this.#dnsHost.endsWith('.') ? this.#dnsHost.slice(0, -1) : this.#dnsHost;
+  }
+
+  get scheme(): string {
+    return classOf(this).scheme;
+  }
+
+  get defaultPort(): number {
+    return classOf(this).defaultPort;
+  }
+
+  /** Whether the peer's certificate was verified when this connection was made. */
+  get isVerified(): boolean {
+    return this.#isVerified;
+  }
+
+  /** The socket below, while there is one: for looking at, not for reading. */
+  get socket(): Socket | null {
+    return this.#session?.link.socket ?? null;
+  }
+
+  /** Whether a link stands, in use or not. */
+  get isConnected(): boolean {
+    return this.#session?.link.isOpen === true;
+  }
+
+  /** Whether a link stands that no exchange uses. */
+  get isIdle(): boolean {
+    return this.#session?.isIdle === true;
+  }
+
+  /** Seconds for which the server said that it keeps an idle connection. */
+  get keepAliveSeconds(): number | null {
+    return this.#session?.keepAliveSeconds ?? null;
+  }
+
+  /**
+   * Makes the link, unless it stands.
+   *
+   * @throws {@link NameResolutionError}, {@link NewConnectionError}, {@link ConnectTimeoutError}, {@link SSLError}
+   */
+  async connect(
+    options: { readonly timeout?: TimeoutValue; readonly signal?: AbortSignal | null } = {},
+  ): Promise<void> {
+    if (this.isConnected) return;
+    const timeout = options.timeout === undefined ? this.timeout.connectTimeout : options.timeout;
+    const seconds = typeof timeout === 'number' ? timeout : null;
+    const bounds: Bounds = {
+      signal: options.signal ?? null,
+      deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
+    };
+    const session = new Session(this, this.#settings);
+    try {
+      await this.openLink(session.link, this.#dnsHost, bounds);
+    } catch (error) {
+      session.close();
+      throw this.#connectError(error, seconds);
+    }
+    this.exchangeCount = 0;
+    this.#session = session;
+  }
+
+  /**
+   * Sends a request; {@link getResponse} then gives what came back.
+   *
+   * @param url - the target in origin form, such as `/path?query`
+   */
+  request(method: string, url: string, options: ConnectionRequestOptions = {}): Promise<void> {
+    return this.#request(method, url, options, false);
+  }
+
+  /** As {@link request}, with the body in the chunked coding whatever its length. */
+  requestChunked(method: string, url: string, options: ConnectionRequestOptions = {}): Promise<void> {
+    return this.#request(method, url, options, true);
+  }
+
+  /** The response to the request that was sent last; its content is streamed. */
+  async getResponse(): Promise<HTTPResponse> {
+    const response = this.#pendingResponse;
+    if (response === null) throw new HTTPError('Cannot get a response: no request was sent, or it has been answered');
+    this.#pendingResponse = null;
+    return await response;
+  }
+
+  /** Closes the link; an exchange in flight fails. The connection can be connected again. */
+  close(): void {
+    this.#session?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+
+  toString(): string {
+    return `${classOf(this).displayName}(host='${this.host}', port=${this.port})`;
+  }
+
+  /** @internal What a class is called in messages, whatever a bundler calls it. */
+  static readonly displayName: string = 'HTTPConnection';
+
+  /**
+   * @internal One exchange on the idle link, begun in the tick of the call.
+   * @throws ExchangeFailure (as rejection)
+   */
+  exchange(request: ExchangeRequest): Promise<Exchanged> {
+    if (this.#session === null)
+      throw new HTTPError('Bug in urllib3: an exchange on a connection that is not connected');
+    this.exchangeCount++;
+    return this.#session.exchange(request);
+  }
+
+  /** @internal Nothing is to be sent for a while: the process may end, and no timer runs. */
+  rest(): void {
+    this.#session?.rest();
+  }
+
+  /** @internal */
+  sessionBecameIdle(): void {
+    this.owner?.connectionBecameIdle(this);
+  }
+
+  /** @internal */
+  sessionClosed(): void {
+    this.owner?.connectionClosed(this);
+  }
+
+  /**
+   * Connects `link` to the host. What TLS, tunnels and SOCKS do differently, they do here.
+   *
+   * @internal
+   */
+  protected async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
+    const socket = await this.dial(host, bounds, link);
+    link.attach(socket);
+    socket.off('error', ignoreError);
+  }
+
+  /** @internal A TCP connection; with `link`, one that is read by it. */
+  protected dial(host: string, { signal, deadlineMs }: Bounds, link: Link | null): Promise<Socket> {
+    return dial({
+      host: host.startsWith('[') ? host.slice(1, -1) : host,
+      port: this.port,
+      timeoutMs: deadlineMs === null ? null : Math.max(1, deadlineMs - performance.now()),
+      sourceAddress: this.sourceAddress,
+      socketOptions: this.socketOptions,
+      lookup: this.#settings.lookup,
+      signal,
+      onread: link === null ? null : () => link.onread(),
+    });
+  }
+
+  /** @internal */
+  protected setVerified(isVerified: boolean): void {
+    this.#isVerified = isVerified;
+  }
+
+  async #request(method: string, url: string, options: ConnectionRequestOptions, chunked: boolean): Promise<void> {
+    checkMethod(method);
+    checkTarget(url);
+    const lines = checkFieldLines(fieldLines(options.headers));
+    const body = options.body === undefined ? NO_BODY : bodySource(options.body);
+    const length = body.kind === 'none' ? undefined : body.kind === 'bytes' ? body.bytes.length : body.length;
+    const framing = requestFraming(method, lines, length, chunked);
+    const contentType = body.kind === 'none' ? null : body.contentType;
+    const head = renderHead(
+      method,
+      url,
+      hostField(this.host, this.port, this.defaultPort),
+      lines,
+      framing,
+      contentType,
+    );
+    await this.connect({ signal: options.signal ?? null });
+    const exchanged = this.exchange({
+      method,
+      target: url,
+      head,
+      body,
+      framing,
+      isDiscardable: null,
+      preloads: false,
+      readTimeout: this.timeout.total === null ? this.timeout.readTimeout : this.timeout.total,
+      deadline: null,
+      onInformational: null,
+      signal: options.signal ?? null,
+      pool: this,
+    });
+    this.#pendingResponse = exchanged.then(
+      (received) => HTTPResponse.fromExchange(received, { requestMethod: method, requestUrl: url, connection: this }),
+      (failure) => {
+        throw failure.error;
+      },
+    );
+    // Told to whoever calls getResponse(); nobody may, and that must not end the process.
+    this.#pendingResponse.catch(() => {});
+  }
+
+  #connectError(error: unknown, seconds: number | null): unknown {
+    const timedOut = error instanceof HandshakeTimeout || (error instanceof DialError && error.phase === 'timeout');
+    if (timedOut) {
+      const message = `Connection to ${this.host} timed out. (connect timeout=${seconds})`;
+      return new ConnectTimeoutError(this, message, { cause: error });
+    }
+    if (!(error instanceof DialError)) return error;
+    if (error.phase === 'resolve') return new NameResolutionError(this.host, this, { cause: error.cause });
+    const cause = error.cause ?? error;
+    return new NewConnectionError(this, `Failed to establish a new connection: ${error.message}`, { cause });
+  }
+}
+
+/** What a connection over TLS takes beside {@link ConnectionOptions}. */
+export interface HTTPSConnectionOptions extends ConnectionOptions, TlsOptions {
+  /** @internal What a pool has resolved for all its connections. */
+  readonly _tls?: TlsConfiguration | undefined;
+}
+
+/**
+ * An HTTP/1.1 connection over TLS, whose server is verified unless that is switched off.
+ *
+ * @see Reference, "urllib3.connection.VerifiedHTTPSConnection"
+ */
+export class VerifiedHTTPSConnection extends HTTPConnection {
+  static override readonly defaultPort: number = 443;
+  static override readonly scheme: string = 'https';
+  static override readonly displayName: string = 'HTTPSConnection';
+
+  readonly #tls: TlsConfiguration;
+
+  constructor(host: string, options: HTTPSConnectionOptions = {}) {
+    const { certReqs, caCerts, serverHostname, _tls, ...rest } = options;
+    super(host, rest);
+    const given = resolveOptions('TLS', { certReqs, caCerts, serverHostname }, TLS_RULES, NO_TLS_OPTIONS);
+    this.#tls = _tls ?? tlsConfiguration(given);
+  }
+
+  protected override async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
+    const socket = await this.dial(host, bounds, null);
+    const name = this.host.startsWith('[') ? this.host.slice(1, -1) : this.host;
+    const secured = await secure(socket, name, this.#tls, link.onread(), bounds);
+    link.attach(secured);
+    this.setVerified(this.#tls.isVerified);
+    if (!this.#tls.isVerified) {
+      const advice = 'Adding certificate verification is strongly advised';
+      warn(new InsecureRequestWarning(`Unverified HTTPS request is being made to host '${this.host}'. ${advice}`));
+    }
+  }
+}
+
+export const HTTPSConnection = VerifiedHTTPSConnection;
+export type HTTPSConnection = VerifiedHTTPSConnection;
+
+export const UnverifiedHTTPSConnection = VerifiedHTTPSConnection;
+export type UnverifiedHTTPSConnection = VerifiedHTTPSConnection;
+
+const NO_TLS_OPTIONS: Required<TlsOptions> = { certReqs: undefined, caCerts: undefined, serverHostname: undefined };
+
+/**
+ * The value of Host (RFC 9110 section 7.2): the port only where it is not the scheme's, an address without its zone.
+ *
+ * @param host - an IPv6 address with its brackets
+ */
+export function hostField(host: string, port: number, defaultPort: number): string {
+  const zone = host.startsWith('[') ? host.indexOf('%') : -1;
+  const name = zone === -1 ? host : `${host.slice(0, zone)}]`;
+  return port === defaultPort ? name : `${name}:${port}`;
+}
+
+/** A host as a URL has it, normalised; an IPv6 address may come without its brackets. */
+export function connectHost(host: unknown): string {
+  if (typeof host !== 'string') throw new TypeError(`Cannot use host ${describe(host)}: it must be text`);
+  if (host === '') throw new LocationValueError('No host specified');
+  const isBareAddress = host.includes(':') && !host.startsWith('[');
+  const url = parseUrl(`http://${isBareAddress ? `[${host}]` : host}`);
+  if (url.host === null || url.auth !== null || url.port !== null || url.path !== null || url.query !== null) {
+    throw new LocationValueError(
+      `Cannot use host ${describe(host)}: it must be a name or an address, and nothing else`,
+    );
+  }
+  return url.host;
+}
+
+/** The statics of an instance's own class. */
+function classOf(connection: HTTPConnection): typeof HTTPConnection {
+  // An object's constructor is its class, and here that extends HTTPConnection.
+  return connection.constructor as typeof HTTPConnection;
+}

@@ -1,0 +1,412 @@
+/**
+ * A session runs HTTP/1.1 exchanges on one link, one after the other (RFC 9112 section 9).
+ *
+ * ```text
+ *            exchange()             response complete, request complete,
+ *   idle ───────────────▶ busy ───── peer persistent, no byte left over ──▶ idle
+ *     │                    │
+ *     │ byte, end, error   │ error, timeout, abort, anything else
+ *     └────────▶ closed ◀──┘
+ * ```
+ *
+ * It drives the codec (http1/) with what the link brings, writes the request, keeps the read timeout, and says how far an
+ * exchange had got when it failed: whether it may be repeated is the pool's to decide. It never retries.
+ */
+import type { BodySource } from '../body/source.js';
+import { HTTPError, type PoolDescription, ProtocolError, ReadTimeoutError } from '../exceptions.js';
+import type { ResponseLimits } from '../http1/limits.js';
+import type { RequestFraming } from '../http1/request-head.js';
+import type { ResponseHead } from '../http1/response-head.js';
+import { ResponseParser } from '../http1/response-parser.js';
+import { Link, type LinkReceiver } from '../transport/link.js';
+import { timerMs } from '../util/timeout.js';
+import { BodyWriter } from './body-writer.js';
+import { ContentCollector } from './content-collector.js';
+import { type ContentFlow, ContentQueue } from './content-queue.js';
+
+/** One request, ready to be sent: everything in it has been checked. */
+export interface ExchangeRequest {
+  readonly method: string;
+  /** As the request line has it; for messages. */
+  readonly target: string;
+  readonly head: string;
+  readonly body: BodySource;
+  readonly framing: RequestFraming;
+  /** Whether content is gathered before the exchange is settled; else it is read from a queue. */
+  readonly preloads: boolean;
+  /** Tells statuses whose content is likely not wanted: it is not gathered, whatever `preloads` says. */
+  readonly isDiscardable: ((status: number) => boolean) | null;
+  /** Seconds between two reads; null waits for ever. */
+  readonly readTimeout: number | null;
+  /** When (`performance.now()`) the response must be there: its head, and its content too if that is preloaded. */
+  readonly deadline: { readonly atMs: number; readonly total: number } | null;
+  readonly onInformational: ((head: ResponseHead) => void) | null;
+  readonly signal: AbortSignal | null;
+  /** For messages. */
+  readonly pool: PoolDescription;
+}
+
+/** What an exchange gives. */
+export interface Exchanged {
+  readonly head: ResponseHead;
+  readonly content: Buffer | ContentQueue;
+  /** The trailer section so far: complete once the content is. */
+  trailerSection: string;
+}
+
+/** How far a failed exchange had got: the server has seen nothing, perhaps the request, or has begun to answer. */
+export type Reached = 'nothing-sent' | 'request-sent' | 'response-began';
+
+/** What a failed exchange rejects with; the pool unwraps it. */
+export class ExchangeFailure {
+  readonly error: unknown;
+  readonly reached: Reached;
+  /** The caller's own doing (an abort, a body that failed): to be raised as it is, and never to be repeated. */
+  readonly isFinal: boolean;
+
+  constructor(error: unknown, reached: Reached, isFinal = false) {
+    this.error = error;
+    this.reached = reached;
+    this.isFinal = isFinal;
+  }
+}
+
+/** Whoever owns the session. */
+export interface SessionOwner {
+  /** The exchange is over and the session can take another. Called before the exchange's promise settles. */
+  sessionBecameIdle(): void;
+  /** The link is gone, or is of no use any more. Called once. */
+  sessionClosed(): void;
+}
+
+interface Exchange {
+  readonly request: ExchangeRequest;
+  readonly resolve: (exchanged: Exchanged) => void;
+  readonly reject: (failure: ExchangeFailure) => void;
+  /** null while the request is sent in one piece with its head. */
+  writer: BodyWriter | null;
+  collector: ContentCollector | null;
+  queue: ContentQueue | null;
+  exchanged: Exchanged | null;
+  onAbort: (() => void) | null;
+  deadlineTimer: NodeJS.Timeout | null;
+}
+
+type SessionState =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'busy'; readonly exchange: Exchange }
+  | { readonly kind: 'closed' };
+
+const IDLE: SessionState = Object.freeze({ kind: 'idle' });
+const CLOSED: SessionState = Object.freeze({ kind: 'closed' });
+
+/** A body up to this goes out in one write with its head: copying it is cheaper than a second write. */
+const JOINED_BODY_BYTES = 16_384;
+
+export class Session implements LinkReceiver, ContentFlow {
+  readonly link: Link;
+  readonly #owner: SessionOwner;
+  readonly #parser: ResponseParser;
+  #state: SessionState = IDLE;
+  /** Seconds for which the peer said that it keeps an idle connection. */
+  keepAliveSeconds: number | null = null;
+  #readTimer: NodeJS.Timeout | null = null;
+  #readTimerMs = 0;
+  /** A timer that fires while no wait runs belongs to a former one, and says nothing. */
+  #isWaiting = false;
+
+  constructor(owner: SessionOwner, limits: ResponseLimits) {
+    this.#owner = owner;
+    this.#parser = new ResponseParser(limits);
+    this.link = new Link(this);
+  }
+
+  get isIdle(): boolean {
+    return this.#state.kind === 'idle' && this.link.isOpen;
+  }
+
+  get isClosed(): boolean {
+    return this.#state.kind === 'closed';
+  }
+
+  /**
+   * Sends a request, in the tick of the call, and receives its response.
+   *
+   * @throws ExchangeFailure (as rejection)
+   */
+  exchange(request: ExchangeRequest): Promise<Exchanged> {
+    if (this.#state.kind !== 'idle')
+      throw new HTTPError(`Bug in urllib3: an exchange on a session that is ${this.#state.kind}`);
+    return new Promise((resolve, reject) => {
+      const exchange: Exchange = {
+        request,
+        resolve,
+        reject,
+        writer: null,
+        collector: null,
+        queue: null,
+        exchanged: null,
+        onAbort: null,
+        deadlineTimer: null,
+      };
+      this.#state = { kind: 'busy', exchange };
+      this.#parser.begin(request.method);
+      this.#watch(exchange);
+      this.#send(exchange);
+    });
+  }
+
+  /** Nothing runs, and for a while nothing may: stop keeping the process alive, and drop the timer. */
+  rest(): void {
+    this.link.setReferenced(false);
+    this.#clearReadTimer();
+  }
+
+  /** Closes the link; an exchange in flight fails with `why`. */
+  close(why: Error = new ProtocolError('The connection was closed')): void {
+    if (this.#state.kind === 'busy') this.#fail(this.#state.exchange, why);
+    else this.#closeLink();
+  }
+
+  // LinkReceiver
+
+  /** HOT: called for every read; `npm run bench` small GET. */
+  onBytes(bytes: Buffer, length: number): void {
+    const state = this.#state;
+    if (state.kind !== 'busy') {
+      // Nothing was asked for: whatever this is, it must not become the answer to the next request.
+      this.#closeLink();
+      return;
+    }
+    const { exchange } = state;
+    const parser = this.#parser;
+    this.#progress();
+    parser.push(bytes, length);
+    try {
+      for (;;) {
+        switch (parser.next()) {
+          case 'need-bytes':
+            return;
+          case 'content':
+            if (exchange.collector !== null) exchange.collector.take(bytes, parser.contentStart, parser.contentEnd);
+            else exchange.queue?.take(bytes, parser.contentStart, parser.contentEnd);
+            break;
+          case 'head':
+            this.#onHead(exchange);
+            break;
+          case 'interim':
+            this.#onInterim(exchange);
+            break;
+          case 'end':
+            this.#onContentEnd(exchange);
+            return;
+          default:
+        }
+      }
+    } catch (error) {
+      this.#fail(exchange, error);
+    }
+  }
+
+  onEnd(): void {
+    if (this.#state.kind !== 'busy') return this.#closeLink();
+    const { exchange } = this.#state;
+    try {
+      if (this.#parser.finish()) this.#onContentEnd(exchange);
+    } catch (error) {
+      this.#fail(exchange, error);
+    }
+  }
+
+  onClose(error: Error | null): void {
+    if (this.#state.kind === 'busy') {
+      const cause = error ?? undefined;
+      const what = this.#parser.hasBegun ? 'Connection broken' : 'Connection aborted.';
+      const detail = error === null ? '' : `${what.endsWith('.') ? '' : ':'} ${error.message}`;
+      this.#fail(this.#state.exchange, new ProtocolError(`${what}${detail}`, { cause }));
+    } else {
+      this.#closeLink();
+    }
+  }
+
+  onDrain(): void {
+    if (this.#state.kind === 'busy') this.#state.exchange.writer?.onDrain();
+  }
+
+  // ContentFlow
+
+  pause(): void {
+    this.#isWaiting = false;
+    this.link.pause();
+  }
+
+  resume(): void {
+    this.link.resume();
+  }
+
+  waitBegan(): void {
+    if (this.#state.kind === 'busy') this.#beginWait(this.#state.exchange.request);
+  }
+
+  abandon(): void {
+    this.#closeLink();
+  }
+
+  // Sending
+
+  #send(exchange: Exchange): void {
+    const { request } = exchange;
+    const { body, head } = request;
+    this.link.setReferenced(true);
+    if (body.kind === 'none') {
+      this.link.writeText(head);
+      this.#beginWait(request);
+      return;
+    }
+    if (body.kind === 'bytes' && body.bytes.length <= JOINED_BODY_BYTES && request.framing.kind === 'length') {
+      const message = Buffer.allocUnsafe(head.length + body.bytes.length);
+      message.write(head, 'latin1');
+      message.set(body.bytes, head.length);
+      this.link.writeBytes(message);
+      this.#beginWait(request);
+      return;
+    }
+    exchange.writer = new BodyWriter(this.link, {
+      progress: () => this.#beginWait(request),
+      pausedBySource: () => {
+        this.#isWaiting = false;
+      },
+      finished: () => this.#beginWait(request),
+      failed: (error) => this.#fail(exchange, error, true),
+    });
+    this.link.writeText(head);
+    exchange.writer.start(body, request.framing);
+  }
+
+  // Receiving
+
+  #onHead(exchange: Exchange): void {
+    const { head } = this.#parser;
+    if (head === null) throw new HTTPError('Bug in urllib3: a head was announced that is not there');
+    const { preloads, isDiscardable } = exchange.request;
+    const isGathered = preloads && isDiscardable?.(head.status) !== true;
+    if (isGathered) {
+      const length = head.framing.kind === 'length' ? head.framing.length : null;
+      exchange.collector = new ContentCollector(length);
+      return;
+    }
+    // From here on the read timeout runs while the reader waits, and the reader hears of failures.
+    this.#isWaiting = false;
+    clearTimeout(exchange.deadlineTimer ?? undefined);
+    const queue = new ContentQueue(this);
+    exchange.queue = queue;
+    exchange.exchanged = { head, content: queue, trailerSection: '' };
+    exchange.resolve(exchange.exchanged);
+  }
+
+  #onInterim(exchange: Exchange): void {
+    const { head } = this.#parser;
+    if (head !== null) exchange.request.onInformational?.(head);
+  }
+
+  #onContentEnd(exchange: Exchange): void {
+    const { head, trailerSection, leftoverBytes } = this.#parser;
+    if (head === null) throw new HTTPError('Bug in urllib3: content ended before a head');
+    this.#unwatch(exchange);
+    this.#isWaiting = false;
+    const requestIsComplete = exchange.writer === null || exchange.writer.isFinished;
+    if (requestIsComplete && head.persistent && leftoverBytes === 0 && this.link.isOpen) {
+      this.#state = IDLE;
+      if (head.keepAliveSeconds !== undefined) this.keepAliveSeconds = head.keepAliveSeconds;
+      this.#owner.sessionBecameIdle();
+    } else {
+      exchange.writer?.stop();
+      this.#closeLink();
+    }
+    if (exchange.queue !== null) {
+      if (exchange.exchanged !== null) exchange.exchanged.trailerSection = trailerSection;
+      exchange.queue.finish();
+    } else {
+      exchange.resolve({ head, content: exchange.collector?.finish() ?? Buffer.alloc(0), trailerSection });
+    }
+  }
+
+  // Failing
+
+  #fail(exchange: Exchange, error: unknown, isFinal = false): void {
+    if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
+    const reached = this.#parser.hasBegun ? 'response-began' : 'request-sent';
+    this.#unwatch(exchange);
+    exchange.writer?.stop();
+    this.#closeLink();
+    if (exchange.queue !== null) exchange.queue.fail(error);
+    else exchange.reject(new ExchangeFailure(error, reached, isFinal));
+  }
+
+  #closeLink(): void {
+    if (this.#state.kind === 'closed') return;
+    const wasBusyWith = this.#state.kind === 'busy' ? this.#state.exchange : null;
+    this.#state = CLOSED;
+    if (wasBusyWith !== null) this.#unwatch(wasBusyWith);
+    this.#clearReadTimer();
+    this.link.destroy();
+    this.#owner.sessionClosed();
+  }
+
+  // Waiting
+
+  #watch(exchange: Exchange): void {
+    const { signal, deadline } = exchange.request;
+    if (signal !== null) {
+      exchange.onAbort = () => this.#fail(exchange, signal.reason, true);
+      signal.addEventListener('abort', exchange.onAbort, { once: true });
+    }
+    if (deadline !== null) {
+      const leftMs = Math.max(1, Math.ceil(deadline.atMs - performance.now()));
+      exchange.deadlineTimer = setTimeout(() => this.#timedOut(exchange, deadline.total), leftMs).unref();
+    }
+  }
+
+  #unwatch(exchange: Exchange): void {
+    if (exchange.onAbort !== null) exchange.request.signal?.removeEventListener('abort', exchange.onAbort);
+    if (exchange.deadlineTimer !== null) clearTimeout(exchange.deadlineTimer);
+    exchange.onAbort = null;
+    exchange.deadlineTimer = null;
+  }
+
+  #beginWait(request: ExchangeRequest): void {
+    if (request.readTimeout === null) return;
+    this.#isWaiting = true;
+    const ms = timerMs(request.readTimeout);
+    if (this.#readTimer !== null && this.#readTimerMs === ms) {
+      this.#readTimer.refresh();
+      return;
+    }
+    this.#clearReadTimer();
+    this.#isWaiting = true;
+    this.#readTimerMs = ms;
+    this.#readTimer = setTimeout(() => this.#onReadTimer(), ms).unref();
+  }
+
+  #progress(): void {
+    if (this.#isWaiting) this.#readTimer?.refresh();
+  }
+
+  #onReadTimer(): void {
+    if (!this.#isWaiting || this.#state.kind !== 'busy') return;
+    const { exchange } = this.#state;
+    this.#timedOut(exchange, exchange.request.readTimeout ?? 0);
+  }
+
+  #timedOut(exchange: Exchange, seconds: number): void {
+    const { pool, target } = exchange.request;
+    this.#fail(exchange, new ReadTimeoutError(pool, target, `Read timed out. (read timeout=${seconds})`));
+  }
+
+  #clearReadTimer(): void {
+    this.#isWaiting = false;
+    if (this.#readTimer === null) return;
+    clearTimeout(this.#readTimer);
+    this.#readTimer = null;
+  }
+}

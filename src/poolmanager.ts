@@ -1,0 +1,313 @@
+/**
+ * Where to: a manager keeps a pool for each place that requests go to, and follows redirects from one to another
+ * (reference: "urllib3.poolmanager module").
+ *
+ * Pools are told apart by everything that changes how a connection behaves, so that a connection made for one configuration
+ * never serves another; the one used least recently is given up when there are too many. How often a request is tried in one
+ * place is the pool's to know.
+ */
+import { RecentlyUsedContainer } from './collections.js';
+import {
+  HTTPConnectionPool,
+  HTTPSConnectionPool,
+  type HTTPSConnectionPoolOptions,
+  portByScheme,
+} from './connectionpool.js';
+import { LocationValueError, MaxRetryError, URLSchemeUnknown } from './exceptions.js';
+import { describe } from './excerpt.js';
+import { fieldLines, type HeadersInput } from './headers.js';
+import { checkMethod } from './http1/request-head.js';
+import { type PoolKey, poolKey } from './pool-key.js';
+import { redirectedRequest } from './redirect.js';
+import { RequestMethods } from './request.js';
+import {
+  type ResolvedUrlopenOptions,
+  resolveUrlopenOptions,
+  sourceOf,
+  type UrlopenOptions,
+} from './request-options.js';
+import type { HTTPResponse } from './response.js';
+import { TLS_OPTION_NAMES } from './transport/tls.js';
+import { Retry } from './util/retry.js';
+import { isSameOrigin, joinUrl, parseUrl, type Url } from './util/url.js';
+
+/** What a manager takes: its own options, and those of the pools it makes. */
+export interface PoolManagerOptions extends HTTPSConnectionPoolOptions {
+  /**
+   * Pools that are kept; beyond that, the least recently used one is closed when its requests are done.
+   *
+   * @defaultValue 10
+   */
+  readonly numPools?: number | undefined;
+}
+
+/** What decides which pool a request belongs to. */
+export interface RequestContext extends HTTPSConnectionPoolOptions {
+  readonly scheme: string;
+  readonly host: string;
+}
+
+/** Makes the key of a pool from the context of a request. */
+export type PoolKeyFunction = (context: RequestContext) => PoolKey;
+
+/** A class of pools. */
+export type PoolClass = new (host: string, options?: HTTPSConnectionPoolOptions) => HTTPConnectionPool;
+
+const DEFAULT_NUM_POOLS = 10;
+
+/** Origins whose key is remembered, beyond which they are worked out anew. */
+const MAX_KNOWN_ORIGINS = 1_024;
+
+/** What the pool is told of the first hop of a request without options: one object for all, as nothing in it changes. */
+const PLAIN_HOP: UrlopenOptions = Object.freeze({ redirect: false, assertSameHost: false, _followsRedirects: true });
+
+/**
+ * Makes requests anywhere; what most users need of this library.
+ *
+ * @example
+ * ```ts
+ * const http = new PoolManager({ numPools: 50 });
+ * const response = await http.request('GET', 'http://example.com/');
+ * ```
+ * @see User Guide, "Making requests"; Advanced Usage, "Customizing pool behavior"
+ */
+export class PoolManager extends RequestMethods {
+  /** The proxy of this manager; a plain one has none. */
+  readonly proxy: Url | null = null;
+  /** The pools, the most recently used last. */
+  readonly pools: RecentlyUsedContainer<PoolKey, HTTPConnectionPool>;
+  /** The options that pools are made with. */
+  readonly connectionPoolKw: Readonly<HTTPSConnectionPoolOptions>;
+  /** The class of pools for each scheme; it may be changed. */
+  poolClassesByScheme: Record<string, PoolClass> = { http: HTTPConnectionPool, https: HTTPSConnectionPool };
+  /** What tells the pools of each scheme apart; it may be changed. */
+  keyFnByScheme: Record<string, PoolKeyFunction> = { http: poolKey, https: poolKey };
+
+  readonly #keyByOrigin = new Map<string, PoolKey>();
+  readonly #defaultRetries: Retry;
+
+  constructor(options: PoolManagerOptions = {}) {
+    if (typeof options !== 'object' || options === null) {
+      throw new TypeError(`Cannot use ${describe(options)} as options of a pool manager: they must be an object`);
+    }
+    const { numPools, headers, ...connectionPoolKw }: PoolManagerOptions = Object.assign(Object.create(null), options);
+    super({ headers });
+    this.connectionPoolKw = Object.freeze(connectionPoolKw);
+    this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
+    this.pools = new RecentlyUsedContainer(numPools ?? DEFAULT_NUM_POOLS, { disposeFunc: (pool) => pool._retire() });
+    // Misspelt and bad options are refused here, not at the first request.
+    new HTTPSConnectionPool('localhost', connectionPoolKw).close();
+  }
+
+  /**
+   * Makes a request, wherever its URL leads.
+   *
+   * @param url - absolute, with scheme http or https
+   * @throws {@link LocationValueError} if the URL is not, before any byte is sent; then as {@link HTTPConnectionPool.urlopen}
+   */
+  override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
+    checkMethod(method);
+    const first = parseUrl(url);
+    const pool = this.#poolOf(first, url);
+    const hasHeaders = this.headers.size > 0;
+    if (options === undefined && !hasHeaders) {
+      const response = await pool.urlopen(method, first.requestUri, PLAIN_HOP);
+      const location = response.getRedirectLocation();
+      if (location === false || location === null) return response;
+      return await this.#follow(method, first, response, resolveUrlopenOptions(undefined), {});
+    }
+    const call = resolveUrlopenOptions(options);
+    const own: UrlopenOptions = Object.assign(Object.create(null), options);
+    const hop: UrlopenOptions = {
+      ...own,
+      headers: call.headers === undefined || call.headers === null ? this.headers : call.headers,
+      _source: sourceOf(call),
+      body: undefined,
+      bodyPos: undefined,
+      redirect: false,
+      assertSameHost: false,
+      _followsRedirects: call.redirect,
+    };
+    const response = await pool.urlopen(method, first.requestUri, hop);
+    const location = call.redirect ? response.getRedirectLocation() : false;
+    if (location === false || location === null) return response;
+    return await this.#follow(method, first, response, call, hop);
+  }
+
+  /**
+   * The pool for a host.
+   *
+   * @throws {@link LocationValueError} without a host, {@link URLSchemeUnknown} for a scheme without a class of pools
+   */
+  connectionFromHost(
+    host: string,
+    options: {
+      readonly port?: number | null | undefined;
+      readonly scheme?: string | null | undefined;
+      readonly poolKwargs?: HTTPSConnectionPoolOptions | null | undefined;
+    } = {},
+  ): HTTPConnectionPool {
+    if (typeof host !== 'string' || host === '') throw new LocationValueError('No host specified.');
+    const scheme = (options.scheme ?? 'http').toLowerCase();
+    const port = options.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
+    return this.connectionFromContext({ ...this.#merged(options.poolKwargs), scheme, host, port });
+  }
+
+  /** The pool for the host of a URL. */
+  connectionFromUrl(
+    url: string,
+    options: { readonly poolKwargs?: HTTPSConnectionPoolOptions | null | undefined } = {},
+  ): HTTPConnectionPool {
+    const { scheme, host, port } = parseUrl(url);
+    if (host === null) throw new LocationValueError(`No host specified in ${describe(url)}`);
+    return this.connectionFromHost(host, { port, scheme, poolKwargs: options.poolKwargs });
+  }
+
+  /** The pool for a request context: scheme, host, port, and the options of a pool. */
+  connectionFromContext(requestContext: RequestContext): HTTPConnectionPool {
+    const scheme = requestContext.scheme.toLowerCase();
+    const keyOf = Object.hasOwn(this.keyFnByScheme, scheme) ? this.keyFnByScheme[scheme] : undefined;
+    if (keyOf === undefined) throw new URLSchemeUnknown(scheme);
+    const context = scheme === 'http' ? withoutTls(requestContext) : requestContext;
+    return this.connectionFromPoolKey(keyOf({ ...context, scheme }), { requestContext: context });
+  }
+
+  /** The pool that is kept under a key, made if it is not there. */
+  connectionFromPoolKey(poolKey: PoolKey, options: { readonly requestContext: RequestContext }): HTTPConnectionPool {
+    const known = this.pools.get(poolKey);
+    if (known !== undefined) return known;
+    const { scheme, host, ...rest } = options.requestContext;
+    const name = scheme.toLowerCase();
+    const Pool = Object.hasOwn(this.poolClassesByScheme, name) ? this.poolClassesByScheme[name] : undefined;
+    if (Pool === undefined) throw new URLSchemeUnknown(scheme);
+    const pool = new Pool(host, rest);
+    this.pools.set(poolKey, pool);
+    return pool;
+  }
+
+  /** Gives up all pools: each is closed when its requests are done. The manager can still be used. */
+  clear(): void {
+    this.pools.clear();
+  }
+
+  /** As {@link clear}. */
+  close(): void {
+    this.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.clear();
+  }
+
+  override toString(): string {
+    return `PoolManager(pools=${this.pools.size})`;
+  }
+
+  /** HOT: the pool of a URL, with one look-up for the key and one for the pool; `npm run bench` small GET. */
+  #poolOf(url: Url, given: string): HTTPConnectionPool {
+    const { origin } = url;
+    if (origin === null) throw withoutOrigin(url, given);
+    const key = this.#keyByOrigin.get(origin);
+    const known = key === undefined ? undefined : this.pools.get(key);
+    if (known !== undefined) return known;
+    const { scheme, host, port } = url;
+    const pool = this.connectionFromHost(host ?? '', { scheme, port });
+    if (this.#keyByOrigin.size >= MAX_KNOWN_ORIGINS) this.#keyByOrigin.clear();
+    const newest = [...this.pools.keys()].at(-1);
+    if (newest !== undefined) this.#keyByOrigin.set(origin, newest);
+    return pool;
+  }
+
+  #merged(poolKwargs: HTTPSConnectionPoolOptions | null | undefined): HTTPSConnectionPoolOptions {
+    if (poolKwargs === undefined || poolKwargs === null) return this.connectionPoolKw;
+    const merged: Record<string, unknown> = { ...this.connectionPoolKw };
+    // As in the reference: null takes an option of the manager away.
+    for (const [name, value] of Object.entries(poolKwargs)) {
+      if (value === null) delete merged[name];
+      else if (value !== undefined) merged[name] = value;
+    }
+    return merged;
+  }
+
+  /** The redirects of a request, one hop after the other. */
+  async #follow(
+    firstMethod: string,
+    firstUrl: Url,
+    firstResponse: HTTPResponse,
+    call: ResolvedUrlopenOptions,
+    firstHop: UrlopenOptions,
+  ): Promise<HTTPResponse> {
+    let response = firstResponse;
+    let url = firstUrl;
+    let request = {
+      method: firstMethod,
+      lines: fieldLines(firstHop.headers),
+      body: sourceOf({ ...call, _source: firstHop._source ?? call._source }),
+    };
+    let retries = response.retries ?? Retry.fromInt(call.retries, { default: this.#defaultRetries });
+    for (;;) {
+      const location = response.getRedirectLocation();
+      if (location === false || location === null) return response;
+      let next: Url;
+      let pool: HTTPConnectionPool;
+      try {
+        next = joinUrl(url, location);
+        pool = this.#poolOf(next, next.url);
+      } catch (error) {
+        response.close();
+        throw error;
+      }
+      const { raiseOnRedirect, removeHeadersOnRedirect } = retries;
+      try {
+        retries = retries.increment({
+          method: request.method,
+          url: url.requestUri,
+          response,
+          _pool: this.#poolOf(url, url.url),
+        });
+      } catch (error) {
+        if (error instanceof MaxRetryError && !raiseOnRedirect) {
+          if (call.preloadContent) await response._preload();
+          return response;
+        }
+        await response.drainConn();
+        throw error;
+      }
+      await response.drainConn();
+      await retries.sleepForRetry(response, call.signal === null ? {} : { signal: call.signal });
+      request = redirectedRequest(request, response.status, isSameOrigin(url, next), removeHeadersOnRedirect);
+      url = next;
+      response = await pool.urlopen(request.method, next.requestUri, {
+        ...firstHop,
+        redirect: false,
+        assertSameHost: false,
+        _followsRedirects: true,
+        headers: request.lines,
+        _source: request.body,
+        chunked: call.chunked && request.body.kind !== 'none',
+        retries,
+      });
+      retries = response.retries ?? retries;
+    }
+  }
+}
+
+/** What is said of TLS makes no difference without it. */
+function withoutTls({ scheme, host, ...options }: RequestContext): RequestContext {
+  const kept = Object.entries(options).filter(([name]) => !TLS_OPTION_NAMES.has(name));
+  return { ...Object.fromEntries(kept), scheme, host };
+}
+
+function isKnownScheme(scheme: string): scheme is keyof typeof portByScheme {
+  return Object.hasOwn(portByScheme, scheme);
+}
+
+function withoutOrigin(url: Url, given: string): LocationValueError {
+  const { scheme, host } = url;
+  if (scheme !== null && !isKnownScheme(scheme)) return new URLSchemeUnknown(scheme);
+  if (host === null || host === '') return new LocationValueError(`No host specified in ${describe(given)}`);
+  return new LocationValueError(`Cannot request ${describe(given)}: a URL begins with "http://" or "https://"`);
+}
+
+/** Headers that a manager may be given. */
+export type { HeadersInput };

@@ -1,0 +1,181 @@
+/**
+ * What a caller may say of one request, and the rules by which it becomes what the layers below work with.
+ *
+ * `undefined` inherits from the pool or manager, `null` is "none". Resolved once, at the entry; below, nobody asks whether
+ * something was given.
+ */
+import { type BodySource, bodySource, NO_BODY, type RequestBody } from './body/source.js';
+import type { HeadersInput, HTTPHeaderDict } from './headers.js';
+import {
+  boolean,
+  checkedElsewhere,
+  functionOrNull,
+  positiveInteger,
+  type Rules,
+  resolveOptions,
+  secondsOrNull,
+  signalOrNull,
+} from './options.js';
+import type { Retries } from './util/retry.js';
+import { type Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
+
+/** An interim (1xx) response, as `onInformational` is told of it. */
+export interface InformationalResponse {
+  readonly status: number;
+  readonly reason: string;
+  readonly headers: HTTPHeaderDict;
+}
+
+/** Options of one request, for `urlopen` and all that stand on it. */
+export interface UrlopenOptions {
+  /** The content to send. */
+  readonly body?: RequestBody | null | undefined;
+  /** Fields to send; they replace the pool's or manager's own. */
+  readonly headers?: HeadersInput | null | undefined;
+  /**
+   * A number of retries in all; `false` for none, so that errors and redirects come as they are; null for no limit.
+   *
+   * @defaultValue the pool's, or `Retry.DEFAULT`: 3
+   * @see User Guide, "Retrying requests"
+   */
+  readonly retries?: Retries | undefined;
+  /** Whether redirects are followed. @defaultValue true */
+  readonly redirect?: boolean | undefined;
+  /**
+   * Whether a URL of another host is refused; without that, a pool asks its own host for it, as one asks a proxy.
+   *
+   * @defaultValue true
+   * @throws {@link HostChangedError}
+   */
+  readonly assertSameHost?: boolean | undefined;
+  /** Seconds; a number holds for connecting and for each read, null waits for ever. @defaultValue the pool's */
+  readonly timeout?: Timeout | TimeoutValue | undefined;
+  /**
+   * Seconds to wait for a connection of a pool that blocks; null waits for ever, 0 does not wait.
+   *
+   * @defaultValue null
+   * @throws {@link EmptyPoolError}
+   */
+  readonly poolTimeout?: number | null | undefined;
+  /**
+   * Taken for the reference's sake. A connection goes back to its pool by itself when the last byte of the content has come,
+   * whatever this says, and never before.
+   */
+  readonly releaseConn?: boolean | null | undefined;
+  /** Whether the body is sent in the chunked coding, whatever its length. @defaultValue false */
+  readonly chunked?: boolean | undefined;
+  /** Where a file-like body begins. @defaultValue where it stands */
+  readonly bodyPos?: number | null | undefined;
+  /** Whether the content is read and decoded before the promise resolves; else read it from the response. @defaultValue true */
+  readonly preloadContent?: boolean | undefined;
+  /** Whether content codings (gzip, ...) are taken off. @defaultValue true */
+  readonly decodeContent?: boolean | undefined;
+  /** Whether content shorter than its Content-Length is an error. @defaultValue true */
+  readonly enforceContentLength?: boolean | undefined;
+  /**
+   * Bytes that the decoded content may have at most; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError}
+   */
+  readonly maxDecodedSize?: number | null | undefined;
+  /**
+   * How many times larger the decoded content may be than what came, looked at beyond the first MiB; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError}
+   */
+  readonly maxRatio?: number | null | undefined;
+  /** Told of each interim (1xx) response. */
+  readonly onInformational?: ((response: InformationalResponse) => void) | null | undefined;
+  /** Ends the request, wherever it is: the promise rejects with the signal's reason. */
+  readonly signal?: AbortSignal | null | undefined;
+  /** @internal The body as a source already, in place of `body`. */
+  readonly _source?: BodySource | undefined;
+  /** @internal The caller follows redirects itself: their content is not wanted. */
+  readonly _followsRedirects?: boolean | undefined;
+}
+
+/** {@link UrlopenOptions} with everything decided but what only a pool knows: null then. */
+export interface ResolvedUrlopenOptions {
+  readonly body: RequestBody | null;
+  readonly headers: HeadersInput | null | undefined;
+  readonly retries: Retries | undefined;
+  readonly redirect: boolean;
+  readonly assertSameHost: boolean;
+  readonly timeout: Timeout | null;
+  readonly poolTimeout: number | null;
+  readonly releaseConn: boolean | null;
+  readonly chunked: boolean;
+  readonly bodyPos: number | null;
+  readonly preloadContent: boolean;
+  readonly decodeContent: boolean;
+  readonly enforceContentLength: boolean;
+  readonly maxDecodedSize: number | null;
+  readonly maxRatio: number | null;
+  readonly onInformational: ((response: InformationalResponse) => void) | null;
+  readonly signal: AbortSignal | null;
+  readonly _source: BodySource | null;
+  readonly _followsRedirects: boolean;
+}
+
+const RULES: Rules<ResolvedUrlopenOptions> = {
+  body: checkedElsewhere,
+  headers: checkedElsewhere,
+  retries: checkedElsewhere,
+  redirect: boolean,
+  assertSameHost: boolean,
+  timeout: (name, value) => toTimeout(checkedElsewhere<Timeout | TimeoutValue>(name, value)),
+  poolTimeout: secondsOrNull,
+  releaseConn: (name, value) => (value === null ? null : boolean(name, value)),
+  chunked: boolean,
+  bodyPos: checkedElsewhere,
+  preloadContent: boolean,
+  decodeContent: boolean,
+  enforceContentLength: boolean,
+  maxDecodedSize: (name, value) => (value === null ? null : positiveInteger(name, value)),
+  maxRatio: ratioOrNull,
+  onInformational: functionOrNull,
+  signal: signalOrNull,
+  _source: checkedElsewhere,
+  _followsRedirects: boolean,
+};
+
+const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
+  body: null,
+  headers: undefined,
+  retries: undefined,
+  redirect: true,
+  assertSameHost: true,
+  timeout: null,
+  poolTimeout: null,
+  releaseConn: null,
+  chunked: false,
+  bodyPos: null,
+  preloadContent: true,
+  decodeContent: true,
+  enforceContentLength: true,
+  maxDecodedSize: null,
+  maxRatio: null,
+  onInformational: null,
+  signal: null,
+  _source: null,
+  _followsRedirects: false,
+});
+
+/** @throws TypeError or RangeError naming the option, the value and what was wanted */
+export function resolveUrlopenOptions(options: UrlopenOptions | undefined): ResolvedUrlopenOptions {
+  return options === undefined ? DEFAULTS : resolveOptions('a request', options, RULES, DEFAULTS);
+}
+
+/** The request's body as a source. */
+export function sourceOf(options: ResolvedUrlopenOptions): BodySource {
+  if (options._source !== null) return options._source;
+  return options.body === null ? NO_BODY : bodySource(options.body, { bodyPos: options.bodyPos });
+}
+
+function ratioOrNull(name: string, value: unknown): number | null {
+  if (value === null) return null;
+  if (typeof value === 'number' && value >= 1) return value;
+  throw new RangeError(`Cannot use ${name} ${String(value)}: it must be a number >= 1, or null for no limit`);
+}

@@ -1,0 +1,619 @@
+/**
+ * What came back (reference: "urllib3.response module"): status, fields, and content, in memory or still on its way.
+ *
+ * ```text
+ *   connection ─▶ ContentReader ─▶ decoding (coding/) ─▶ read / stream / data
+ *                 as framed         Content-Encoding off
+ * ```
+ *
+ * Every byte is given exactly once, whichever way it is asked for. The connection goes back to its pool by itself when
+ * the last byte has come; a response that is given up earlier closes it.
+ */
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+import { ReadableStream } from 'node:stream/web';
+import { TextDecoder } from 'node:util';
+import { type Coding, contentCodings, type DecodingLimits, supportedCodings } from './coding/codings.js';
+import { decodeStream, isSmallEnoughForSync, tryDecodeBytes } from './coding/decode.js';
+import { type ContentReader, MemoryContent, StreamContent } from './engine/content-reader.js';
+import type { Exchanged } from './engine/session.js';
+import {
+  DecodeError,
+  HTTPError,
+  IncompleteRead,
+  ProtocolError,
+  ResponseNotChunked,
+  ResponseNotReadError,
+} from './exceptions.js';
+import { describe, excerpt } from './excerpt.js';
+import { type HeadersInput, HTTPHeaderDict } from './headers.js';
+import { equalsIgnoringCase, listMembers } from './http1/grammar.js';
+import type { Retry } from './util/retry.js';
+
+export {
+  BrotliDecoder,
+  DeflateDecoder,
+  GzipDecoder,
+  GzipDecoderState,
+  MultiDecoder,
+  ZstdDecoder,
+} from './coding/decoders.js';
+
+/** Statuses that point to another place (RFC 9110 section 15.4). */
+const REDIRECT_STATUSES: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+
+/** The piece in which content is taken where the caller names no size. */
+const PIECE_BYTES = 65_536;
+
+/** How much of a response nobody wants is read, so that its connection can serve again; more is not worth it. */
+const DRAIN_BYTES = 1_048_576;
+const DRAIN_MS = 1_000;
+
+const NO_LIMITS: DecodingLimits = Object.freeze({ maxDecodedSize: null, maxRatio: null });
+const NO_CODINGS: readonly Coding[] = Object.freeze([]);
+const EMPTY = Buffer.alloc(0);
+
+/** What a response knows of the connection that brings its content. */
+export interface ResponseConnection {
+  close(): void;
+}
+
+/** What a response knows of its pool. */
+export interface ResponsePool {
+  toString(): string;
+}
+
+/** Bytes that a response can be made of. */
+export type ResponseBody = string | Uint8Array | Readable | AsyncIterable<Uint8Array | string>;
+
+export interface HTTPResponseOptions {
+  /** Bytes in memory; a stream only with `preloadContent: false`. @defaultValue '' */
+  readonly body?: ResponseBody | undefined;
+  readonly headers?: HeadersInput | null | undefined;
+  /** @defaultValue 0 */
+  readonly status?: number | undefined;
+  /** 10, 11 or 20. @defaultValue 0 */
+  readonly version?: number | undefined;
+  readonly reason?: string | null | undefined;
+  /** Accepted, and without effect, as in the reference. */
+  readonly strict?: number | boolean | undefined;
+  /** Whether the content is read and decoded at once. @defaultValue true */
+  readonly preloadContent?: boolean | undefined;
+  /** Whether the codings of Content-Encoding are taken off. @defaultValue true */
+  readonly decodeContent?: boolean | undefined;
+  /** What the response was made from. */
+  readonly originalResponse?: IncomingMessage | null | undefined;
+  readonly pool?: ResponsePool | null | undefined;
+  readonly connection?: ResponseConnection | null | undefined;
+  /** Accepted as another name of `headers`, used if those are absent. */
+  readonly msg?: HeadersInput | null | undefined;
+  readonly retries?: Retry | null | undefined;
+  /** Whether content shorter than its Content-Length is an error. @defaultValue true */
+  readonly enforceContentLength?: boolean | undefined;
+  readonly requestMethod?: string | null | undefined;
+  readonly requestUrl?: string | null | undefined;
+  /** @internal Limits on what decoding may give. */
+  readonly _limits?: DecodingLimits | undefined;
+  /** @internal What an exchange gave: takes the place of body, headers, status, version and reason. */
+  readonly _exchanged?: Exchanged | undefined;
+}
+
+export interface ReadOptions {
+  /** Whether content codings are taken off. @defaultValue what the request said */
+  readonly decodeContent?: boolean | undefined;
+  /** Whether what is read is kept as `data`; a read of everything always is. @defaultValue false */
+  readonly cacheContent?: boolean | undefined;
+}
+
+/**
+ * A response.
+ *
+ * @example
+ * ```ts
+ * const response = await http.request('GET', 'http://httpbin.org/ip');
+ * response.status; // 200
+ * response.data; // <Buffer 7b 0a ...>
+ * await response.json(); // { origin: '127.0.0.1' }
+ * ```
+ * @see User Guide, "Response content"; Advanced Usage, "Streaming and IO"
+ */
+export class HTTPResponse {
+  /** The content codings that can be taken off here. */
+  static readonly CONTENT_DECODERS: readonly string[] = supportedCodings();
+  /** What failing to decode raises. */
+  static readonly DECODER_ERROR_CLASSES: readonly (typeof HTTPError)[] = Object.freeze([DecodeError]);
+  static readonly REDIRECT_STATUSES: ReadonlySet<number> = REDIRECT_STATUSES;
+
+  readonly status: number;
+  /** 10, 11 or 20: HTTP/1.0, HTTP/1.1, HTTP/2. */
+  readonly version: number;
+  /** The reason phrase; null if there is none. */
+  readonly reason: string | null;
+  readonly decodeContent: boolean;
+  readonly enforceContentLength: boolean;
+  readonly requestMethod: string | null;
+  readonly originalResponse: IncomingMessage | null;
+  /** What is left of the retries, with the history of what led here; null for a response made by hand. */
+  retries: Retry | null;
+
+  readonly #pool: ResponsePool | null;
+  readonly #connection: ResponseConnection | null;
+  readonly #requestUrl: string | null;
+  readonly #limits: DecodingLimits;
+  readonly #exchanged: Exchanged | null;
+  readonly #content: ContentReader;
+  #headers: HTTPHeaderDict | null;
+  #data: Buffer | null = null;
+  #encodedBytes = 0;
+  /** Decoding that has begun; from then on content as it came cannot be had. */
+  #decoded: AsyncGenerator<Buffer, void, undefined> | null = null;
+  #decodedEnded = false;
+  /** What was decoded beyond what was asked for. */
+  #ahead: Buffer = EMPTY;
+
+  constructor(options: HTTPResponseOptions = {}) {
+    const exchanged = options._exchanged ?? null;
+    this.#exchanged = exchanged;
+    this.decodeContent = options.decodeContent ?? true;
+    this.enforceContentLength = options.enforceContentLength ?? true;
+    this.requestMethod = options.requestMethod ?? null;
+    this.originalResponse = options.originalResponse ?? null;
+    this.retries = options.retries ?? null;
+    this.#pool = options.pool ?? null;
+    this.#connection = options.connection ?? null;
+    this.#requestUrl = options.requestUrl ?? null;
+    this.#limits = options._limits ?? NO_LIMITS;
+    if (exchanged !== null) {
+      const { head, content } = exchanged;
+      this.status = head.status;
+      this.version = head.version;
+      this.reason = head.reason === '' ? null : head.reason;
+      this.#headers = null;
+      this.#content = Buffer.isBuffer(content) ? new MemoryContent(content) : content;
+      return;
+    }
+    this.status = options.status ?? 0;
+    this.version = options.version ?? 0;
+    this.reason = options.reason ?? null;
+    this.#headers = new HTTPHeaderDict(options.headers ?? options.msg);
+    this.#content = contentOf(options.body ?? EMPTY);
+    if (options.preloadContent ?? true) this.#preloadFromMemory(options.body ?? EMPTY);
+  }
+
+  /**
+   * @internal The response that an exchange gave; its content is in memory or comes from the connection.
+   */
+  static fromExchange(exchanged: Exchanged, options: HTTPResponseOptions): HTTPResponse {
+    return new HTTPResponse({ ...options, _exchanged: exchanged });
+  }
+
+  /**
+   * A response made of one of Node's own.
+   *
+   * @param r - as `http.request` gives it, not read yet
+   * @param options - as of the constructor; with `preloadContent` (the default) the promise waits for the content
+   */
+  static async fromHttplib(r: IncomingMessage, options: HTTPResponseOptions = {}): Promise<HTTPResponse> {
+    const headers = new HTTPHeaderDict();
+    for (let index = 0; index + 1 < r.rawHeaders.length; index += 2) {
+      headers.add(r.rawHeaders[index] ?? '', r.rawHeaders[index + 1] ?? '');
+    }
+    const response = new HTTPResponse({
+      status: r.statusCode ?? 0,
+      version: r.httpVersionMajor * 10 + r.httpVersionMinor,
+      reason: r.statusMessage ?? null,
+      headers,
+      ...options,
+      body: r,
+      originalResponse: r,
+      preloadContent: false,
+    });
+    if (options.preloadContent ?? true) await response.read();
+    return response;
+  }
+
+  /** The fields of the head. */
+  get headers(): HTTPHeaderDict {
+    this.#headers ??= HTTPHeaderDict.fromFieldSection(this.#exchanged?.head.fieldSection ?? '');
+    return this.#headers;
+  }
+
+  /** The fields of the trailer section: all there once the content is, empty for most responses. */
+  get trailers(): HTTPHeaderDict {
+    return HTTPHeaderDict.fromFieldSection(this.#exchanged?.trailerSection ?? '');
+  }
+
+  /**
+   * The content, once it has been read to its end: at once with `preloadContent`.
+   *
+   * @throws {@link ResponseNotReadError} before that
+   */
+  get data(): Buffer {
+    if (this.#data !== null) return this.#data;
+    if (this.#isAllGiven) return EMPTY;
+    throw new ResponseNotReadError(
+      'The content has not been read: call "await response.read()" before "response.data"',
+    );
+  }
+
+  /** The connection that brings the content, until all has come. */
+  get connection(): ResponseConnection | null {
+    return this.#content.isExhausted ? null : this.#connection;
+  }
+
+  /** Whether nothing is left to read. */
+  get closed(): boolean {
+    return this.#data !== null || this.#isAllGiven;
+  }
+
+  /** The absolute URL that answered; null for a response made by hand. */
+  get url(): string | null {
+    return this.#requestUrl;
+  }
+
+  /** Whether the content came in the chunked coding. */
+  get chunked(): boolean {
+    if (this.#exchanged !== null) return this.#exchanged.head.framing.kind === 'chunked';
+    return listMembers(this.headers.get('transfer-encoding') ?? '').some((coding) =>
+      equalsIgnoringCase(coding, 'chunked'),
+    );
+  }
+
+  /** As {@link closed}. */
+  isClosed(): boolean {
+    return this.closed;
+  }
+
+  /** As {@link url}. */
+  getUrl(): string | null {
+    return this.#requestUrl;
+  }
+
+  getHeaders(): HTTPHeaderDict {
+    return this.headers;
+  }
+
+  info(): HTTPHeaderDict {
+    return this.headers;
+  }
+
+  /** The value of a field, several joined by ', '. */
+  getHeader(name: string): string | undefined;
+  getHeader<T>(name: string, fallback: T): string | T;
+  getHeader(name: string, fallback?: unknown): unknown {
+    return this.headers.get(name, fallback);
+  }
+
+  /** Where a redirect points to; null if it does not say, false if the status is none of a redirect. */
+  getRedirectLocation(): string | null | false {
+    if (!REDIRECT_STATUSES.has(this.status)) return false;
+    return this.headers.get('location') ?? null;
+  }
+
+  readable(): boolean {
+    return true;
+  }
+
+  /** Does nothing: there is nothing to flush in what is read. */
+  flush(): void {}
+
+  /** Bytes of content taken so far, as they came on the wire: content codings on, chunked coding off. */
+  tell(): number {
+    return this.#encodedBytes;
+  }
+
+  supportsChunkedReads(): boolean {
+    return this.#exchanged !== null || this.originalResponse !== null;
+  }
+
+  /**
+   * Reads content.
+   *
+   * @param amt - exactly so many bytes, fewer only at the end; absent or null for all that is left, which is then `data`
+   * @throws {@link ProtocolError}, {@link ReadTimeoutError} or {@link DecodeError} when the content does not come as announced
+   */
+  async read(amt?: number | null, options: ReadOptions = {}): Promise<Buffer> {
+    const decode = options.decodeContent ?? this.decodeContent;
+    if (amt === undefined || amt === null) return await this.#readAll(decode);
+    checkAmount('read', amt);
+    const pieces: Buffer[] = [];
+    let missing = amt;
+    while (missing > 0) {
+      const piece = await this.#nextPiece(missing, decode);
+      if (piece === null) break;
+      pieces.push(piece);
+      missing -= piece.length;
+    }
+    const [first] = pieces;
+    const bytes = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
+    if (options.cacheContent === true) this.#data = bytes;
+    return bytes;
+  }
+
+  /**
+   * Fills the start of a buffer with content that is there or comes next, with as few copies as can be.
+   *
+   * @returns how many bytes; 0 at the end
+   */
+  async readInto(buffer: Uint8Array): Promise<number> {
+    if (this.#codings(this.decodeContent).length === 0 && this.#decoded === null && this.#data === null) {
+      const count = await this.#guarded(this.#content.readInto(buffer), 0);
+      this.#encodedBytes += count;
+      return count;
+    }
+    const piece = await this.#nextPiece(buffer.length, this.decodeContent);
+    if (piece === null) return 0;
+    buffer.set(piece);
+    return piece.length;
+  }
+
+  /**
+   * The content in pieces, as it comes.
+   *
+   * @param amt - the most bytes of a piece; a piece may have fewer
+   * @throws as {@link read}
+   */
+  async *stream(amt: number = PIECE_BYTES, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    checkAmount('stream', amt);
+    const decode = options.decodeContent ?? this.decodeContent;
+    for (;;) {
+      const piece = await this.#nextPiece(amt, decode);
+      if (piece === null) return;
+      yield piece;
+    }
+  }
+
+  /**
+   * The content of a chunked response in pieces: a chunk is one piece if it came in one read and is no longer than `amt`.
+   *
+   * @throws {@link ResponseNotChunked} if the response is not chunked
+   */
+  async *readChunked(amt: number = PIECE_BYTES, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
+    if (!this.chunked) {
+      throw new ResponseNotChunked('Response is not chunked. Header "Transfer-Encoding: chunked" is missing.');
+    }
+    yield* this.stream(amt, options);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    return this.stream();
+  }
+
+  /** The content as a stream of Node's. */
+  toReadable(): Readable {
+    return Readable.from(this.stream(), { objectMode: false, highWaterMark: PIECE_BYTES });
+  }
+
+  /** The content as a stream of the web's. */
+  get body(): ReadableStream<Uint8Array> {
+    const pieces = this.stream();
+    return new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          const step = await pieces.next();
+          if (step.done === true) controller.close();
+          else controller.enqueue(step.value);
+        },
+        cancel: () => this.close(),
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** The content as text, in the charset of its Content-Type, else UTF-8. */
+  async text(): Promise<string> {
+    const bytes = await this.#whole();
+    return textDecoder(this.headers.get('content-type')).decode(bytes);
+  }
+
+  /**
+   * The content, parsed as JSON.
+   *
+   * @throws {@link DecodeError} if it is no JSON, with status, type and the first characters in the message
+   */
+  async json<T = unknown>(): Promise<T> {
+    const text = new TextDecoder().decode(await this.#whole());
+    try {
+      // What a server sends is what its caller says it is: T is the caller's word.
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      const type = this.headers.get('content-type');
+      const what = `status ${this.status}, ${type === undefined ? 'no Content-Type' : `Content-Type ${excerpt(type)}`}`;
+      const why = cause instanceof Error ? cause.message : String(cause);
+      throw new DecodeError(`The content is no JSON: it begins with ${excerpt(text)} (${what}): ${excerpt(why)}`, {
+        cause,
+      });
+    }
+  }
+
+  /**
+   * Reads what is left and throws it away, so that the connection can serve again; gives up, and closes it, after 1 MiB or 1 s.
+   */
+  async drainConn(): Promise<void> {
+    if (this.#data !== null) return;
+    const timer = setTimeout(() => this.#content.abandon(), DRAIN_MS).unref();
+    try {
+      for (let drained = 0; drained < DRAIN_BYTES; ) {
+        const piece = await this.#content.read(PIECE_BYTES);
+        if (piece === null) return;
+        drained += piece.length;
+      }
+    } catch {
+      // Content that breaks off while nobody wants it: the connection is closed already.
+    } finally {
+      clearTimeout(timer);
+      this.close();
+    }
+  }
+
+  /**
+   * Gives the connection back to its pool. It goes back by itself when the content has been read; with content left it cannot
+   * serve another request, and is closed.
+   */
+  releaseConn(): void {
+    if (!this.#content.isExhausted) this.close();
+  }
+
+  /** Gives up what has not been read. */
+  close(): void {
+    this.#ahead = EMPTY;
+    this.#decodedEnded = true;
+    // Ends the decoder's handles; it cannot fail, as nothing is read any more.
+    void this.#decoded?.return(undefined);
+    if (!this.#content.isExhausted) this.#content.abandon();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.releaseConn();
+  }
+
+  toString(): string {
+    return `<HTTPResponse [${this.status}]>`;
+  }
+
+  /**
+   * @internal Reads and decodes everything; at once, without a promise, when it is in memory and small.
+   */
+  _preload(): Promise<unknown> | undefined {
+    const content = this.#exchanged?.content;
+    if (!Buffer.isBuffer(content)) return this.read();
+    const codings = this.#codings(this.decodeContent);
+    if (codings.length > 0) {
+      const decoded = isSmallEnoughForSync(content.length) ? tryDecodeBytes(content, codings, this.#limits) : undefined;
+      if (decoded === undefined) return this.read();
+      this.#data = decoded;
+    } else {
+      this.#data = content;
+    }
+    this.#encodedBytes = content.length;
+    return undefined;
+  }
+
+  get #isAllGiven(): boolean {
+    if (this.#ahead.length > 0) return false;
+    return this.#decoded === null ? this.#content.isExhausted : this.#decodedEnded;
+  }
+
+  #preloadFromMemory(body: ResponseBody): void {
+    if (typeof body !== 'string' && !(body instanceof Uint8Array)) {
+      throw new TypeError('Cannot preload a stream: give preloadContent: false and await response.read()');
+    }
+    const bytes =
+      typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    const codings = this.#codings(this.decodeContent);
+    this.#data = codings.length === 0 ? bytes : (tryDecodeBytes(bytes, codings, this.#limits) ?? null);
+    if (this.#data === null) throw new DecodeError('The content is too large to be decoded at once: read it in pieces');
+    this.#encodedBytes = bytes.length;
+  }
+
+  /** What is left, together; kept as `data`. */
+  async #readAll(decode: boolean): Promise<Buffer> {
+    if (this.#data !== null && this.#content.isExhausted) return EMPTY;
+    const pieces: Buffer[] = [];
+    for (;;) {
+      const piece = await this.#nextPiece(PIECE_BYTES, decode);
+      if (piece === null) break;
+      pieces.push(piece);
+    }
+    const [first] = pieces;
+    const bytes = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
+    this.#data ??= bytes;
+    return bytes;
+  }
+
+  async #whole(): Promise<Buffer> {
+    if (this.#data === null) await this.#readAll(this.decodeContent);
+    return this.data;
+  }
+
+  /** The next bytes, at most `most`; null at the end. */
+  async #nextPiece(most: number, decode: boolean): Promise<Buffer | null> {
+    if (this.#ahead.length > 0) return this.#takeAhead(most);
+    const codings = this.#codings(decode);
+    if (codings.length === 0) {
+      if (this.#decoded !== null && !decode) {
+        throw new HTTPError('Cannot read the content as it came: decoding it has begun');
+      }
+      return await this.#nextEncoded(most);
+    }
+    if (this.#decodedEnded) return null;
+    this.#decoded ??= decodeStream(this.#encodedPieces(), codings, this.#limits);
+    const step = await this.#decoded.next();
+    if (step.done === true) {
+      this.#decodedEnded = true;
+      return null;
+    }
+    this.#ahead = step.value;
+    return this.#takeAhead(most);
+  }
+
+  #takeAhead(most: number): Buffer {
+    const piece = this.#ahead.subarray(0, most);
+    this.#ahead = this.#ahead.subarray(piece.length);
+    return piece;
+  }
+
+  async #nextEncoded(most: number): Promise<Buffer | null> {
+    const piece = await this.#guarded(this.#content.read(most), null);
+    if (piece !== null) this.#encodedBytes += piece.length;
+    return piece;
+  }
+
+  async *#encodedPieces(): AsyncGenerator<Buffer, void, undefined> {
+    for (;;) {
+      const piece = await this.#nextEncoded(PIECE_BYTES);
+      if (piece === null) return;
+      yield piece;
+    }
+  }
+
+  /** With `enforceContentLength: false`, content that is shorter than announced just ends. */
+  async #guarded<T>(reading: Promise<T>, atEnd: T): Promise<T> {
+    try {
+      return await reading;
+    } catch (error) {
+      const isShort =
+        error instanceof ProtocolError && error.cause instanceof IncompleteRead && error.cause.expected !== null;
+      if (isShort && !this.enforceContentLength) return atEnd;
+      throw error;
+    }
+  }
+
+  /** The codings to take off; none if one of them is unknown to us: then the content stays as it came. */
+  #codings(decode: boolean): readonly Coding[] {
+    if (!decode) return NO_CODINGS;
+    const value =
+      this.#exchanged === null ? this.headers.get('content-encoding') : this.#exchanged.head.contentEncoding;
+    return value === undefined ? NO_CODINGS : (contentCodings(value) ?? NO_CODINGS);
+  }
+
+  /** @internal The pool that made the request. */
+  get _pool(): ResponsePool | null {
+    return this.#pool;
+  }
+}
+
+function contentOf(body: ResponseBody): ContentReader {
+  if (typeof body === 'string') return new MemoryContent(Buffer.from(body));
+  if (body instanceof Uint8Array) return new MemoryContent(Buffer.from(body.buffer, body.byteOffset, body.byteLength));
+  if (typeof body === 'object' && body !== null && Symbol.asyncIterator in body) return new StreamContent(body);
+  throw new TypeError(`Cannot make a response of ${describe(body)}: its body must be text, bytes or a stream`);
+}
+
+function checkAmount(method: string, amt: unknown): void {
+  if (typeof amt !== 'number' || !Number.isInteger(amt)) {
+    throw new TypeError(`Cannot ${method} ${describe(amt)} bytes: it must be a whole number`);
+  }
+  const least = method === 'stream' ? 1 : 0;
+  if (amt < least) throw new RangeError(`Cannot ${method} ${amt} bytes: it must be at least ${least}`);
+}
+
+/** Of the charset that a Content-Type names; UTF-8 where it names none, or one that is unknown (WHATWG labels). */
+function textDecoder(contentType: string | undefined): TextDecoder {
+  const label = /;[ \t]*charset="?([^";, \t]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8';
+  try {
+    return new TextDecoder(label);
+  } catch {
+    return new TextDecoder();
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * TLS over a connected socket: one configuration for many links, and the handshake with the check of who answered.
+ *
+ * The secure context (roots, versions) costs milliseconds to make and is made once per configuration. No byte of a request
+ * is written before the peer is verified: `secure` gives the socket out only then.
+ */
+import { readFileSync } from 'node:fs';
+import { isIP, type OnReadOpts, type Socket } from 'node:net';
+import tls, { type SecureContext, type TLSSocket } from 'node:tls';
+import { SSLError } from '../exceptions.js';
+import { excerpt } from '../excerpt.js';
+import { CERT_NONE, type CertRequirementName, resolveCertReqs } from '../util/ssl_.js';
+import { type Bounds, bounded, type Verdict, type Wait } from './bounded.js';
+
+/** What callers may say about TLS. */
+export interface TlsOptions {
+  /**
+   * Whether the server's certificate must be verified.
+   *
+   * @defaultValue 'CERT_REQUIRED'
+   * @see User Guide, "Certificate verification"
+   */
+  readonly certReqs?: CertRequirementName | null | undefined;
+  /**
+   * The authorities to trust, in place of Node's own: the path of a PEM bundle, or PEM text.
+   *
+   * @throws {@link SSLError} when a pool is made, if the file cannot be read or holds no certificate
+   * @see Advanced Usage, "Custom SSL certificates"
+   */
+  readonly caCerts?: string | null | undefined;
+  /** The name to ask for (SNI) and to verify, in place of the host's. */
+  readonly serverHostname?: string | null | undefined;
+}
+
+/** The names of {@link TlsOptions}: plain-text connections do not take them. */
+export const TLS_OPTION_NAMES: ReadonlySet<string> = new Set<keyof TlsOptions>([
+  'certReqs',
+  'caCerts',
+  'serverHostname',
+]);
+
+/** {@link TlsOptions}, resolved: shared by all connections of a pool. */
+export interface TlsConfiguration {
+  readonly isVerified: boolean;
+  readonly serverHostname: string | null;
+  readonly context: SecureContext;
+}
+
+/** What `tls.connect` looks up and we do not want, as own properties: a polluted Object.prototype must not set it. */
+const UNSET = Object.fromEntries(
+  ['session', 'pskCallback', 'requestOCSP', 'enableTrace', 'isServer', 'server', 'path', 'lookup', 'timeout', 'signal']
+    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'SNICallback', 'ALPNCallback'])
+    .map((name) => [name, undefined]),
+);
+
+const PEM_CERTIFICATE = '-----BEGIN CERTIFICATE-----';
+
+/** @throws TypeError or SSLError for options that cannot be used */
+export function tlsConfiguration(options: TlsOptions): TlsConfiguration {
+  const { certReqs, caCerts, serverHostname } = options;
+  return {
+    isVerified: resolveCertReqs(certReqs) !== CERT_NONE,
+    serverHostname: serverHostname ?? null,
+    context: tls.createSecureContext({
+      minVersion: 'TLSv1.2',
+      ...(caCerts === undefined || caCerts === null ? {} : { ca: authorities(caCerts) }),
+    }),
+  };
+}
+
+/** PEM text. Not to have any is an error here: Node would trust nobody, or its defaults, in silence. */
+function authorities(caCerts: string): string {
+  const pem = caCerts.includes(PEM_CERTIFICATE) ? caCerts : readBundle(caCerts);
+  if (!pem.includes(PEM_CERTIFICATE))
+    throw new SSLError(`Cannot use caCerts ${excerpt(caCerts)}: it holds no certificate`);
+  return pem;
+}
+
+function readBundle(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch (cause) {
+    throw new SSLError(`Cannot read caCerts ${excerpt(path)}`, { cause });
+  }
+}
+
+/**
+ * Speaks TLS over `socket`, which is connected and has not been read from.
+ *
+ * @param host - a DNS name in ASCII without trailing dot, or an IP address without brackets
+ * @throws SSLError if the handshake fails or the peer is not who it should be; the socket is closed then
+ */
+export async function secure(
+  socket: Socket,
+  host: string,
+  configuration: TlsConfiguration,
+  onread: OnReadOpts,
+  bounds: Bounds,
+): Promise<TLSSocket> {
+  const name = configuration.serverHostname ?? host;
+  // `onread` is not in the type of these options, but taken as by net.connect.
+  const options: tls.ConnectionOptions & { readonly onread: OnReadOpts } = {
+    ...UNSET,
+    socket,
+    onread,
+    secureContext: configuration.context,
+    // An IP address is no server name (RFC 6066 section 3).
+    servername: isIP(name) === 0 ? name : '',
+    rejectUnauthorized: configuration.isVerified,
+    checkServerIdentity: (_servername, certificate) => tls.checkServerIdentity(name, certificate),
+    ALPNProtocols: ['http/1.1'],
+  };
+  const secured = tls.connect(options);
+  try {
+    await bounded(new Handshake(secured), bounds);
+  } catch (error) {
+    secured.destroy();
+    throw error instanceof HandshakeTimeout || error === bounds.signal?.reason ? error : asSslError(error, name);
+  }
+  return secured;
+}
+
+class Handshake implements Wait<void> {
+  readonly #socket: TLSSocket;
+  #listeners: [event: 'secureConnect' | 'error' | 'close', listener: (error?: Error) => void][] = [];
+
+  constructor(socket: TLSSocket) {
+    this.#socket = socket;
+  }
+
+  start(verdict: Verdict<void>): void {
+    this.#listeners = [
+      ['secureConnect', () => verdict.resolve()],
+      ['error', (error) => verdict.reject(error)],
+      ['close', () => verdict.reject(new SSLError('The server closed the connection in the TLS handshake'))],
+    ];
+    for (const [event, listener] of this.#listeners) this.#socket.on(event, listener);
+  }
+
+  stop(): void {
+    // From here on an error has no one to go to until the link listens: that is in the same turn of the loop.
+    this.#socket.on('error', ignoreLateError);
+    for (const [event, listener] of this.#listeners) this.#socket.off(event, listener);
+  }
+
+  expire(verdict: Verdict<void>): void {
+    verdict.reject(new HandshakeTimeout());
+  }
+}
+
+/** The connect timeout passed in the handshake; the connection knows its length and says so. */
+export class HandshakeTimeout extends Error {}
+
+function asSslError(error: unknown, name: string): SSLError {
+  if (error instanceof SSLError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new SSLError(`TLS with ${excerpt(name)} failed: ${message}`, { cause: error });
+}
+
+/** A socket that is given up may still report; there is no one left to tell. */
+function ignoreLateError(): void {}
