@@ -297,7 +297,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     const call = resolveUrlopenOptions(options);
     checkMethod(method);
     const mayRedirect = call.redirect || call._followsRedirects;
-    let retries = Retry.fromInt(call.retries, { redirect: mayRedirect, default: this.retries });
+    let retries =
+      call.retries === undefined && mayRedirect
+        ? this.retries
+        : Retry.fromInt(call.retries, { redirect: mayRedirect, default: this.retries });
     let message = this.#firstMessage(method, url, call, retries);
     call.signal?.throwIfAborted();
     if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
@@ -337,9 +340,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           message = step.message;
           continue;
         }
-        const next = await this.#afterStatus(message, response, retries, call);
-        if (next !== null) {
-          retries = next;
+        if (mustRetry(message, response, retries)) {
+          const left = await this.#afterStatus(message, response, retries, call);
+          if (left === null) return await this.#finished(response, call);
+          retries = left;
           continue;
         }
         if (call.preloadContent && !isWantedByCaller(response, call)) {
@@ -612,16 +616,13 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     };
   }
 
-  /** What is left of the retries if the status is one to be retried; null if the response is to be returned. */
+  /** What is left of the retries after a status that is to be retried; null if the response is to be returned. */
   async #afterStatus(
     message: Message,
     response: HTTPResponse,
     retries: Retry,
     call: ResolvedUrlopenOptions,
   ): Promise<Retry | null> {
-    const { status } = response;
-    const hasRetryAfter = Retry.RETRY_AFTER_STATUS_CODES.has(status) && response.headers.has('retry-after');
-    if (!retries.isRetry(message.method, status, hasRetryAfter)) return null;
     const left = await this.#spend(retries, message, response, retries.raiseOnStatus);
     if (left === null) return null;
     await response.drainConn();
@@ -697,6 +698,13 @@ function judge(failure: unknown, message: Message, wasReused: boolean): Outcome 
   const mayMove = wasReused && reached === 'request-sent' && IDEMPOTENT_METHODS.has(message.method);
   if (mayMove && isReplayable(message.body)) return { kind: 'stale-connection' };
   return { kind: 'failed', error };
+}
+
+function mustRetry(message: Message, response: HTTPResponse, retries: Retry): boolean {
+  const { status } = response;
+  // Looked for only where it counts: it would have the whole head parsed.
+  const hasRetryAfter = Retry.RETRY_AFTER_STATUS_CODES.has(status) && response.headers.has('retry-after');
+  return retries.isRetry(message.method, status, hasRetryAfter);
 }
 
 function isReplayable(body: BodySource): boolean {

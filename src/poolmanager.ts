@@ -21,6 +21,7 @@ import { type PoolKey, poolKey } from './pool-key.js';
 import { redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
+  PLAIN_HOP,
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
@@ -57,9 +58,6 @@ const DEFAULT_NUM_POOLS = 10;
 
 /** Origins whose key is remembered, beyond which they are worked out anew. */
 const MAX_KNOWN_ORIGINS = 1_024;
-
-/** What the pool is told of the first hop of a request without options: one object for all, as nothing in it changes. */
-const PLAIN_HOP: UrlopenOptions = Object.freeze({ redirect: false, assertSameHost: false, _followsRedirects: true });
 
 /**
  * Makes requests anywhere; what most users need of this library.

@@ -163,8 +163,18 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
   _followsRedirects: false,
 });
 
+/** What a manager tells a pool of a request without options: one object for all, as nothing in it changes. */
+export const PLAIN_HOP: UrlopenOptions = Object.freeze({
+  redirect: false,
+  assertSameHost: false,
+  _followsRedirects: true,
+});
+
+const RESOLVED_PLAIN_HOP: ResolvedUrlopenOptions = resolveOptions('a request', PLAIN_HOP, RULES, DEFAULTS);
+
 /** @throws TypeError or RangeError naming the option, the value and what was wanted */
 export function resolveUrlopenOptions(options: UrlopenOptions | undefined): ResolvedUrlopenOptions {
+  if (options === PLAIN_HOP) return RESOLVED_PLAIN_HOP;
   return options === undefined ? DEFAULTS : resolveOptions('a request', options, RULES, DEFAULTS);
 }
 

@@ -30,9 +30,21 @@ const CHUNKED: RequestFraming = Object.freeze({ kind: 'chunked' });
 
 const ONLY_DIGITS = /^[0-9]+$/;
 
+/** Found without looking at their letters, for they are nearly all there are. */
+const USUAL_METHODS: ReadonlySet<unknown> = new Set([
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'PATCH',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+]);
+
 /** @throws TypeError if it is no token: checked before any I/O, for it is written as it is */
 export function checkMethod(method: unknown): asserts method is string {
-  if (typeof method === 'string' && isToken(method)) return;
+  if (USUAL_METHODS.has(method) || (typeof method === 'string' && isToken(method))) return;
   throw new TypeError(`Cannot use method ${describe(method)}: it must be a token such as "GET" (RFC 9110 section 9.1)`);
 }
 

@@ -141,17 +141,22 @@ function responseFraming(method: string, status: number, version: 10 | 11, field
 
 /** A list of equal lengths counts as one (RFC 9112 section 6.3, number 5). `Number()` alone would take "+5", "0x5", "". */
 function parseContentLength(value: string): number {
-  const members = value.split(',').map(withoutOuterBlanks);
-  const [first] = members;
-  const isOneLength = first !== undefined && ONLY_DIGITS.test(first) && members.every((member) => member === first);
-  if (!isOneLength) refuse(`Content-Length is ${excerpt(value)}`);
-  const length = Number(first);
+  const digits = ONLY_DIGITS.test(value) ? value : onlyMember(value);
+  const length = Number(digits);
   if (!Number.isSafeInteger(length)) refuse(`Content-Length ${excerpt(value)} is too large`);
   return length;
 }
 
+function onlyMember(value: string): string {
+  const members = value.split(',').map(withoutOuterBlanks);
+  const [first] = members;
+  const isOneLength = first !== undefined && ONLY_DIGITS.test(first) && members.every((member) => member === first);
+  return isOneLength ? first : refuse(`Content-Length is ${excerpt(value)}`);
+}
+
 function isPersistent(version: 10 | 11, connection: string | undefined): boolean {
   if (connection === undefined) return version === 11;
+  if (equalsIgnoringCase(connection, 'keep-alive')) return true;
   const options = listMembers(connection);
   if (options.some((option) => equalsIgnoringCase(option, 'close'))) return false;
   return version === 11 || options.some((option) => equalsIgnoringCase(option, 'keep-alive'));

@@ -286,12 +286,12 @@ export class Retry {
 
   /** Whether a response of this status to this method is to be retried, by `statusForcelist` or by its Retry-After. */
   isRetry(method: string, statusCode: number, hasRetryAfter = false): boolean {
+    const isForced = this.statusForcelist.has(statusCode);
+    const isAnnounced =
+      hasRetryAfter && this.respectRetryAfterHeader && this.#class.RETRY_AFTER_STATUS_CODES.has(statusCode);
+    if (!isForced && !isAnnounced) return false;
     if (!this.#isMethodRetryable(method)) return false;
-    if (this.statusForcelist.has(statusCode)) return true;
-    const mayRetry = this.total === null || (this.total !== false && this.total > 0);
-    return (
-      mayRetry && this.respectRetryAfterHeader && hasRetryAfter && this.#class.RETRY_AFTER_STATUS_CODES.has(statusCode)
-    );
+    return isForced || this.total === null || (this.total !== false && this.total > 0);
   }
 
   /** Whether more was retried than allowed: what {@link increment} asks of the object that it made. */
