@@ -4,11 +4,13 @@
  * The secure context (roots, versions) costs milliseconds to make and is made once per configuration. No byte of a request
  * is written before the peer is verified: `secure` gives the socket out only then.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { isIP, type OnReadOpts, type Socket } from 'node:net';
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
 import { SSLError } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';
+import { textOrNull } from '../options.js';
 import { CERT_NONE, type CertRequirementName, resolveCertReqs } from '../util/ssl_.js';
 import { type Bounds, bounded, type Verdict, type Wait } from './bounded.js';
 
@@ -49,31 +51,41 @@ export interface TlsConfiguration {
 /** What `tls.connect` looks up and we do not want, as own properties: a polluted Object.prototype must not set it. */
 const UNSET = Object.fromEntries(
   ['session', 'pskCallback', 'requestOCSP', 'enableTrace', 'isServer', 'server', 'path', 'lookup', 'timeout', 'signal']
-    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'SNICallback', 'ALPNCallback'])
+    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'onread', 'SNICallback', 'ALPNCallback'])
     .map((name) => [name, undefined]),
 );
 
-const PEM_CERTIFICATE = '-----BEGIN CERTIFICATE-----';
+const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*(?:-----END CERTIFICATE-----)?/g;
 
 /** @throws TypeError or SSLError for options that cannot be used */
 export function tlsConfiguration(options: TlsOptions): TlsConfiguration {
-  const { certReqs, caCerts, serverHostname } = options;
+  const caCerts = textOrNull('caCerts', options.caCerts ?? null);
   return {
-    isVerified: resolveCertReqs(certReqs) !== CERT_NONE,
-    serverHostname: serverHostname ?? null,
+    isVerified: resolveCertReqs(options.certReqs) !== CERT_NONE,
+    serverHostname: textOrNull('serverHostname', options.serverHostname ?? null),
     context: tls.createSecureContext({
       minVersion: 'TLSv1.2',
-      ...(caCerts === undefined || caCerts === null ? {} : { ca: authorities(caCerts) }),
+      ...(caCerts === null ? {} : { ca: authorities(caCerts) }),
     }),
   };
 }
 
-/** PEM text. Not to have any is an error here: Node would trust nobody, or its defaults, in silence. */
-function authorities(caCerts: string): string {
-  const pem = caCerts.includes(PEM_CERTIFICATE) ? caCerts : readBundle(caCerts);
-  if (!pem.includes(PEM_CERTIFICATE))
-    throw new SSLError(`Cannot use caCerts ${excerpt(caCerts)}: it holds no certificate`);
-  return pem;
+/**
+ * The certificates of PEM text, each. Not to have any is an error here, and so is a damaged one: Node would stop reading
+ * there in silence, and trust only those before it, or nobody.
+ */
+function authorities(caCerts: string): string[] {
+  const pem = caCerts.includes('-----BEGIN ') ? caCerts : readBundle(caCerts);
+  const certificates = pem.match(PEM_CERTIFICATES);
+  if (certificates === null) throw new SSLError(`Cannot use caCerts ${excerpt(caCerts)}: it holds no certificate`);
+  for (const certificate of certificates) {
+    try {
+      new X509Certificate(certificate);
+    } catch (cause) {
+      throw new SSLError(`Cannot use caCerts ${excerpt(caCerts)}: a certificate in it is damaged`, { cause });
+    }
+  }
+  return certificates;
 }
 
 function readBundle(path: string): string {
@@ -98,11 +110,9 @@ export async function secure(
   bounds: Bounds,
 ): Promise<TLSSocket> {
   const name = configuration.serverHostname ?? host;
-  // `onread` is not in the type of these options, but taken as by net.connect.
-  const options: tls.ConnectionOptions & { readonly onread: OnReadOpts } = {
+  const options: tls.ConnectionOptions = {
     ...UNSET,
     socket,
-    onread,
     secureContext: configuration.context,
     // An IP address is no server name (RFC 6066 section 3).
     servername: isIP(name) === 0 ? name : '',
@@ -111,6 +121,8 @@ export async function secure(
     ALPNProtocols: ['http/1.1'],
   };
   const secured = tls.connect(options);
+  // Node heeds the option `onread` only where TLS makes the TCP connection itself; else reads come as events.
+  secured.on('data', (bytes) => void onread.callback(bytes.length, bytes));
   try {
     await bounded(new Handshake(secured), bounds);
   } catch (error) {

@@ -1,0 +1,204 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type net from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type tls from 'node:tls';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { SSLError } from '../../src/exceptions.js';
+import { dial } from '../../src/transport/dial.js';
+import { HandshakeTimeout, secure, type TlsOptions, tlsConfiguration } from '../../src/transport/tls.js';
+import { type Authority, authority, type Identity, selfSigned } from '../support/authority.js';
+import { watchHandles } from '../support/leaks.js';
+import { type Peer, peer, tlsPeer } from '../support/peer.js';
+
+watchHandles();
+
+let ca: Authority;
+let identity: Identity;
+const folder = mkdtempSync(join(tmpdir(), 'urllib3-tls-'));
+beforeAll(async () => {
+  ca = await authority();
+  identity = await ca.issue('a.test', '127.0.0.1');
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Reads go here: as `Link` gives it, but kept. */
+function reader() {
+  const read: string[] = [];
+  const callback = (length: number, bytes: Uint8Array) => {
+    read.push(Buffer.from(bytes).toString('latin1', 0, length));
+    return true;
+  };
+  return { read, onread: { buffer: Buffer.alloc(16), callback } };
+}
+
+async function connect(
+  to: Peer,
+  host: string,
+  options: TlsOptions,
+  bounds: { signal?: AbortSignal; withinMs?: number } = {},
+): Promise<{ socket: tls.TLSSocket; read: string[] }> {
+  const limits = {
+    signal: bounds.signal ?? null,
+    deadlineMs: bounds.withinMs === undefined ? null : performance.now() + bounds.withinMs,
+  };
+  const tcp = await dialled(to);
+  const { read, onread } = reader();
+  return { socket: await secure(tcp, host, tlsConfiguration(options), onread, limits), read };
+}
+
+function dialled({ port }: Peer): Promise<net.Socket> {
+  const plain = { timeoutMs: null, sourceAddress: null, socketOptions: [], lookup: null, signal: null, onread: null };
+  return dial({ host: '127.0.0.1', port, ...plain });
+}
+
+describe('tlsConfiguration()', () => {
+  test('verifies unless it is told not to', () => {
+    expect(tlsConfiguration({}).isVerified).toBe(true);
+    expect(tlsConfiguration({ certReqs: null, caCerts: null, serverHostname: null }).isVerified).toBe(true);
+    expect(tlsConfiguration({ certReqs: 'CERT_OPTIONAL' }).isVerified).toBe(true);
+    expect(tlsConfiguration({ certReqs: 'CERT_NONE' }).isVerified).toBe(false);
+  });
+
+  test('takes authorities as PEM text and as the path of a bundle', () => {
+    const path = join(folder, 'bundle.pem');
+    writeFileSync(path, `# two\n${ca.cert}\n${identity.cert}`);
+    for (const caCerts of [ca.cert, path]) expect(() => tlsConfiguration({ caCerts })).not.toThrow();
+  });
+
+  test.each([
+    ['a file that is not there', '/nonexistent/bundle.pem', /Cannot read caCerts/],
+    ['a directory', tmpdir(), /Cannot read caCerts/],
+    ['an empty path', '', /Cannot read caCerts/],
+    [
+      'text with a key and no certificate',
+      '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----',
+      /holds no cert/,
+    ],
+  ])('raises SSLError for %s', (_name, caCerts, message) => {
+    expect(() => tlsConfiguration({ caCerts })).toThrow(SSLError);
+    expect(() => tlsConfiguration({ caCerts })).toThrow(message);
+  });
+
+  test('raises SSLError for a bundle in which one certificate is damaged, wherever it stands', () => {
+    const damaged = ca.cert.replace(/(BEGIN CERTIFICATE-----\n.{20})../, '$1!!');
+    const cut = ca.cert.slice(0, 200);
+    for (const bad of [damaged, cut]) {
+      for (const caCerts of [bad, `${ca.cert}\n${bad}`, `${bad}\n${ca.cert}`]) {
+        expect(() => tlsConfiguration({ caCerts })).toThrow(/a certificate in it is damaged/);
+      }
+    }
+  });
+
+  test('raises TypeError for options of another type', () => {
+    for (const name of ['caCerts', 'serverHostname', 'certReqs']) {
+      const options: TlsOptions = Object.fromEntries([[name, 5]]);
+      expect(() => tlsConfiguration(options)).toThrow(TypeError);
+      expect(() => tlsConfiguration(options)).toThrow(`Cannot use ${name} 5`);
+    }
+  });
+});
+
+describe('secure()', () => {
+  test('gives a verified socket whose reads go to the callback', async () => {
+    await using server = await tlsPeer(identity, (connection) => connection.write('hello'));
+    const { socket, read } = await connect(server, 'a.test', { caCerts: ca.cert });
+    await expect.poll(() => read.join('')).toBe('hello');
+    expect(socket.authorized).toBe(true);
+    expect(socket.alpnProtocol).toBe(false);
+    socket.destroy();
+  });
+
+  test.each([
+    ['an authority that is not trusted', 'a.test', () => ({}), /unable to verify|self.signed/],
+    ['a certificate for another name', 'b.test', () => ({ caCerts: ca.cert }), /TLS with "b.test" failed.*altnames/],
+    ['a certificate for another address', '127.0.0.2', () => ({ caCerts: ca.cert }), /127\.0\.0\.2/],
+    ['another name to verify', '127.0.0.1', () => ({ caCerts: ca.cert, serverHostname: 'b.test' }), /"b.test"/],
+  ])('refuses %s, with an SSLError, and closes the connection', async (_name, host, options, message) => {
+    await using server = await tlsPeer(identity, () => {});
+    const failing = connect(server, host, options());
+    await expect(failing).rejects.toThrow(SSLError);
+    await expect(failing).rejects.toThrow(message);
+  });
+
+  test('tells the code of what TLS said', async () => {
+    const other = await selfSigned('a.test');
+    await using server = await tlsPeer(other, () => {});
+    await expect(connect(server, 'a.test', { caCerts: ca.cert })).rejects.toMatchObject({
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    });
+  });
+
+  test('accepts any certificate with CERT_NONE', async () => {
+    await using server = await tlsPeer(await selfSigned('x.test'), (connection) => connection.write('hello'));
+    const { socket, read } = await connect(server, 'a.test', { certReqs: 'CERT_NONE' });
+    await expect.poll(() => read.join('')).toBe('hello');
+    expect(socket.authorized).toBe(false);
+    socket.destroy();
+  });
+
+  test('sends the name as SNI, serverHostname in place of it, and none for an IP address (RFC 6066 section 3)', async () => {
+    const names: unknown[] = [];
+    await using server = await tlsPeer(identity, ({ socket }) => {
+      names.push(Reflect.get(socket, 'servername'));
+      socket.write('hello');
+    });
+    for (const [host, options] of [
+      ['a.test', {}],
+      ['127.0.0.1', {}],
+      ['127.0.0.1', { serverHostname: 'a.test' }],
+    ] as const) {
+      const { socket, read } = await connect(server, host, { caCerts: ca.cert, ...options });
+      await expect.poll(() => read).toEqual(['hello']);
+      socket.destroy();
+    }
+    expect(names).toEqual(['a.test', false, 'a.test']);
+  });
+
+  test('refuses TLS 1.1', async () => {
+    const old: tls.TlsOptions = { ...identity, minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' };
+    await using server = await tlsPeer(old, () => {});
+    await expect(connect(server, 'a.test', { caCerts: ca.cert })).rejects.toThrow(SSLError);
+  });
+
+  test.each([
+    ['closes', (socket: net.Socket) => void socket.end()],
+    ['resets', (socket: net.Socket) => void socket.resetAndDestroy()],
+    ['speaks plain text', (socket: net.Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ])('raises SSLError when the server %s in the handshake', async (_name, act) => {
+    await using server = await peer(async (connection) => {
+      await connection.take(1);
+      act(connection.socket);
+    });
+    await expect(connect(server, 'a.test', {})).rejects.toThrow(SSLError);
+    await (await server.connection(0)).closed;
+  });
+
+  test('raises SSLError when the connection below is closed under it', async () => {
+    await using server = await peer(() => {});
+    const tcp = await dialled(server);
+    const failing = secure(tcp, 'a.test', tlsConfiguration({}), reader().onread, { signal: null, deadlineMs: null });
+    await (await server.connection(0)).take(1);
+    tcp.destroy();
+    await expect(failing).rejects.toThrow('The server closed the connection in the TLS handshake');
+  });
+
+  test('lets no error end the process before the link listens', async () => {
+    await using server = await tlsPeer(identity, () => {});
+    const { socket } = await connect(server, 'a.test', { caCerts: ca.cert });
+    socket.destroy(new Error('late'));
+    await new Promise((resolve) => socket.on('close', resolve));
+    expect(socket.errored).toMatchObject({ message: 'late' });
+  });
+
+  test('gives up at the deadline, and when the signal is aborted, and closes the connection', async () => {
+    await using server = await peer(() => {});
+    await expect(connect(server, 'a.test', {}, { withinMs: 20 })).rejects.toBeInstanceOf(HandshakeTimeout);
+    const controller = new AbortController();
+    const failing = connect(server, 'a.test', {}, { signal: controller.signal });
+    await (await server.connection(1)).take(1);
+    controller.abort(new Error('enough'));
+    await expect(failing).rejects.toThrow('enough');
+    for (const connection of server.connections) await connection.closed;
+  });
+});
