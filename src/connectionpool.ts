@@ -30,10 +30,13 @@ import { ConnectionStore } from './engine/connection-store.js';
 import { type Exchanged, ExchangeFailure, type ExchangeRequest } from './engine/session.js';
 import {
   ClosedPoolError,
+  DecodeError,
+  EmptyPoolError,
   HostChangedError,
   HTTPError,
   LocationValueError,
   MaxRetryError,
+  TimeoutError,
   URLSchemeUnknown,
 } from './exceptions.js';
 import { describe } from './excerpt.js';
@@ -327,7 +330,12 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         }
         needsFresh = false;
         if (outcome.kind === 'failed') {
-          retries = retries.increment({ method, url: message.target, error: outcome.error, _pool: this });
+          retries = retries.increment({
+            method: message.method,
+            url: message.target,
+            error: outcome.error,
+            _pool: this,
+          });
           await retries.sleep(null, sleepOptions(call));
           continue;
         }
@@ -353,7 +361,12 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           } catch (error) {
             const failed = judge(error, message, false);
             if (failed.kind !== 'failed') throw error;
-            retries = retries.increment({ method, url: message.target, error: failed.error, _pool: this });
+            retries = retries.increment({
+              method: message.method,
+              url: message.target,
+              error: failed.error,
+              _pool: this,
+            });
             await retries.sleep(null, sleepOptions(call));
             continue;
           }
@@ -510,6 +523,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           throw error;
         }
       }
+      if (call.signal?.aborted === true) {
+        // Aborted since the connection was given: an exchange hears only of aborts to come.
+        this.#store.release(connection);
+        throw call.signal.reason;
+      }
       const { total } = timeout;
       const leftMs = total === null ? 0 : total * 1000 - timeout.getConnectDuration() * 1000;
       const deadline = total === null ? null : { atMs: performance.now() + leftMs, total };
@@ -591,6 +609,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     retries: Retry,
     call: ResolvedUrlopenOptions,
   ): Promise<{ readonly retries: Retry; readonly message: Message } | null> {
+    // First: who has no redirects left gets the response, wherever it points to.
+    const left = await this.#spend(retries, message, response, retries.raiseOnRedirect);
+    if (left === null) return null;
     let next: Url;
     try {
       next = joinUrl(parseUrl(message.url), location);
@@ -598,8 +619,6 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       response.close();
       throw error;
     }
-    const left = await this.#spend(retries, message, response, retries.raiseOnRedirect);
-    if (left === null) return null;
     await response.drainConn();
     await left.sleepForRetry(response, sleepOptions(call));
     const isSameOrigin = this.isSameHost(next.url);
@@ -690,14 +709,26 @@ export function connectionFromUrl(url: string, options: HTTPSConnectionPoolOptio
 /** Told by what failed and how far it had got. An abort, and what is not ours to judge, is thrown. */
 function judge(failure: unknown, message: Message, wasReused: boolean): Outcome {
   if (!(failure instanceof ExchangeFailure)) {
-    if (failure instanceof HTTPError) return { kind: 'failed', error: failure };
+    if (failure instanceof HTTPError && !isBeyondRetry(failure)) return { kind: 'failed', error: failure };
     throw failure;
   }
   const { error, reached, isFinal } = failure;
   if (isFinal || !(error instanceof HTTPError)) throw error;
-  const mayMove = wasReused && reached === 'request-sent' && IDEMPOTENT_METHODS.has(message.method);
+  // A server that is only slow has not closed the connection: to ask it again at once would double its load.
+  const isDead = wasReused && reached === 'request-sent' && !(error instanceof TimeoutError);
+  const mayMove = isDead && IDEMPOTENT_METHODS.has(message.method);
   if (mayMove && isReplayable(message.body)) return { kind: 'stale-connection' };
   return { kind: 'failed', error };
+}
+
+/** What another attempt does not mend: no connection to be had, a URL that names no host, content that cannot be decoded. */
+function isBeyondRetry(error: HTTPError): boolean {
+  return (
+    error instanceof EmptyPoolError ||
+    error instanceof ClosedPoolError ||
+    error instanceof LocationValueError ||
+    error instanceof DecodeError
+  );
 }
 
 function mustRetry(message: Message, response: HTTPResponse, retries: Retry): boolean {
