@@ -61,11 +61,6 @@ export class HeadScanner implements ScannedSection {
     this.#limits = limits;
   }
 
-  /** Whether a byte of the section has come. */
-  get hasBegun(): boolean {
-    return this.#before > 0;
-  }
-
   beginHead(): void {
     this.#begin('version');
   }

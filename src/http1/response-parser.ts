@@ -30,6 +30,8 @@ const STATE_OF_FRAMING = {
 } as const;
 
 export class ResponseParser {
+  /** Whether a byte of the response, interim ones included and be it a wrong one, has come. */
+  hasBegun = false;
   /** The head that 'interim' or 'head' announced. */
   head: ResponseHead | null = null;
   contentStart = 0;
@@ -56,11 +58,6 @@ export class ResponseParser {
     this.#chunked = new ChunkedScanner(limits, this.#scanner);
   }
 
-  /** Whether a byte of the response, interim ones included, has come. */
-  get hasBegun(): boolean {
-    return this.#state !== 'head' || this.#scanner.hasBegun || this.#interimCount > 0;
-  }
-
   /** Bytes pushed that belong to no response asked for. */
   get leftoverBytes(): number {
     return this.#end - this.#position;
@@ -77,6 +74,7 @@ export class ResponseParser {
     this.#interimCount = 0;
     this.#state = 'head';
     this.#scanner.beginHead();
+    this.hasBegun = this.leftoverBytes > 0;
     this.head = null;
     this.trailerSection = '';
     this.contentBytes = 0;
@@ -84,6 +82,7 @@ export class ResponseParser {
 
   /** Lends the bytes of one read, `length` of them, until the next push. */
   push(bytes: Buffer, length: number): void {
+    if (length > 0) this.hasBegun = true;
     this.#bytes = bytes;
     this.#position = 0;
     this.#end = length;
