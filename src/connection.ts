@@ -166,6 +166,8 @@ export class HTTPConnection implements SessionOwner {
   readonly #dnsHost: string;
   readonly #settings: ConnectionSettings;
   #session: Session | null = null;
+  /** The session whose link is being made. */
+  #connecting: Session | null = null;
   #isVerified = false;
   #pendingResponse: Promise<HTTPResponse> | null = null;
 
@@ -236,12 +238,17 @@ export class HTTPConnection implements SessionOwner {
       signal: options.signal ?? null,
       deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
     };
+    if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
     const session = new Session(this, this.#settings);
+    this.#connecting = session;
     try {
       await this.openLink(session.link, this.#dnsHost, bounds);
+      if (!session.isIdle) throw new NewConnectionError(this, 'The connection was closed as soon as it was made');
     } catch (error) {
       session.close();
       throw this.#connectError(error, seconds);
+    } finally {
+      this.#connecting = null;
     }
     this.exchangeCount = 0;
     this.#session = session;
@@ -271,6 +278,7 @@ export class HTTPConnection implements SessionOwner {
 
   /** Closes the link; an exchange in flight fails. The connection can be connected again. */
   close(): void {
+    this.#connecting?.close();
     this.#session?.close();
   }
 
@@ -358,6 +366,7 @@ export class HTTPConnection implements SessionOwner {
       contentType,
     );
     await this.connect({ signal: options.signal ?? null });
+    if (!this.isIdle) throw new HTTPError('Cannot send a request: the response to the last one is not read to its end');
     const exchanged = this.exchange({
       method,
       target: url,
@@ -369,6 +378,9 @@ export class HTTPConnection implements SessionOwner {
       readTimeout: this.timeout.total === null ? this.timeout.readTimeout : this.timeout.total,
       deadline: null,
       onInformational: null,
+      onUploadProgress: null,
+      onDownloadProgress: null,
+      expectContinue: null,
       signal: options.signal ?? null,
       pool: this,
     });

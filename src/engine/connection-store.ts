@@ -42,6 +42,9 @@ const SAFETY_MARGIN_SECONDS = 1;
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** So few waiters are not worth looking at. */
+const TIDY_LEAST = 64;
+
 export class ConnectionStore<C extends StoredConnection> {
   readonly #options: StoreOptions<C>;
   readonly #idle: Queue<C>;
@@ -50,6 +53,8 @@ export class ConnectionStore<C extends StoredConnection> {
   /** In order of arrival; those who gave up are still there until their turn comes. */
   #waiters: Waiter<C>[] = [];
   #firstWaiter = 0;
+  /** At this many, those who gave up are cleared away: their turn may be long in coming. */
+  #tidyAt = TIDY_LEAST;
   #isClosed = false;
   #isResting = false;
   #sweepTimer: NodeJS.Timeout | null = null;
@@ -97,6 +102,7 @@ export class ConnectionStore<C extends StoredConnection> {
    */
   wait(seconds: number | null, signal: AbortSignal | null): Promise<C> {
     const waiter = new Waiter<C>(this.#options.pool);
+    if (this.#waiters.length >= this.#tidyAt) this.#tidy();
     this.#waiters.push(waiter);
     const deadlineMs = seconds === null ? null : performance.now() + seconds * 1000;
     return bounded(waiter, { signal, deadlineMs });
@@ -161,6 +167,12 @@ export class ConnectionStore<C extends StoredConnection> {
       if (waiter?.isWaiting === true) return waiter;
     }
     return null;
+  }
+
+  #tidy(): void {
+    this.#waiters = this.#waiters.slice(this.#firstWaiter).filter((waiter) => waiter.isWaiting);
+    this.#firstWaiter = 0;
+    this.#tidyAt = Math.max(TIDY_LEAST, this.#waiters.length * 2);
   }
 
   /** When an idle connection must not be used any more. */

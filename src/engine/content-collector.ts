@@ -8,8 +8,9 @@
 /** An announced length up to this is allocated at once. */
 const BELIEVED_BYTES = 1_048_576;
 
-/** Beyond, so many times as much as has come is allocated. */
+/** Beyond, so many times as much as has come is allocated, at least this much. */
 const GROWTH = 4;
+const FIRST_STEP_BYTES = 262_144;
 
 const EMPTY = Buffer.alloc(0);
 
@@ -45,7 +46,8 @@ export class ContentCollector {
   }
 
   #grow(length: number, needed: number): void {
-    const larger = Buffer.allocUnsafe(Math.min(length, Math.max(BELIEVED_BYTES, needed * GROWTH)));
+    const size = length <= BELIEVED_BYTES ? length : Math.min(length, Math.max(FIRST_STEP_BYTES, needed * GROWTH));
+    const larger = Buffer.allocUnsafe(size);
     this.#buffer.copy(larger, 0, 0, this.#filled);
     this.#buffer = larger;
   }

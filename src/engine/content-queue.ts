@@ -3,7 +3,7 @@
  *
  * ```text
  *   link ── take() ──▶ [ piece | piece | piece ] ── read() ──▶ reader
- *           │ asks the flow to pause above HIGH_WATER_BYTES, to resume below LOW_WATER_BYTES
+ *           │ asks the flow to pause above the high-water mark, to resume below the low one
  *           └ a reader who waits with a buffer of his own (readInto) gets the bytes copied there at once
  * ```
  *
@@ -18,6 +18,8 @@ export interface ContentFlow {
   resume(): void;
   /** The reader waits for bytes from now on, so the read timeout runs. */
   waitBegan(): void;
+  /** He has got some: what he does with them is his own time. */
+  waitEnded(): void;
   /** Content is wanted no more: the connection may be closed. */
   abandon(): void;
 }
@@ -25,6 +27,9 @@ export interface ContentFlow {
 /** Four reads of the link: enough to keep a reader busy that takes large amounts, little enough for ten thousand readers. */
 const HIGH_WATER_BYTES = 262_144;
 const LOW_WATER_BYTES = 65_536;
+
+/** A piece costs about 100 bytes however small it is, and one read of the link can bring ten thousand chunks of one byte. */
+const HIGH_WATER_PIECES = 4_096;
 
 type Waiter =
   | { readonly kind: 'piece'; readonly most: number; resolve(piece: Buffer | null): void; reject(error: unknown): void }
@@ -54,11 +59,6 @@ export class ContentQueue {
     return this.#end.kind !== 'open' && this.#queuedBytes === 0;
   }
 
-  /** Whether the last byte has come, read or not. */
-  get hasEnded(): boolean {
-    return this.#end.kind === 'ended';
-  }
-
   /** Called by the link's side: borrowed bytes from `start` to before `end`. */
   take(bytes: Buffer, start: number, end: number): void {
     if (this.#end.kind !== 'open') return;
@@ -66,7 +66,8 @@ export class ContentQueue {
     if (rest === end) return;
     this.#pieces.push(copyOf(bytes, rest, end));
     this.#queuedBytes += end - rest;
-    if (this.#queuedBytes >= HIGH_WATER_BYTES && !this.#isPaused) {
+    const isFull = this.#queuedBytes >= HIGH_WATER_BYTES || this.#unreadPieces >= HIGH_WATER_PIECES;
+    if (isFull && !this.#isPaused) {
       this.#isPaused = true;
       this.#flow.pause();
     }
@@ -129,6 +130,7 @@ export class ContentQueue {
     const waiter = this.#waiter;
     if (waiter === null) return start;
     this.#waiter = null;
+    this.#flow.waitEnded();
     if (waiter.kind === 'piece') {
       const rest = Math.min(end, start + waiter.most);
       waiter.resolve(copyOf(bytes, start, rest));
@@ -143,6 +145,8 @@ export class ContentQueue {
   #settle(end: End): void {
     if (this.#end.kind !== 'open') return;
     this.#end = end;
+    // The link is the next exchange's from here on.
+    this.#resume();
     const waiter = this.#waiter;
     if (waiter === null) return;
     this.#waiter = null;
@@ -176,9 +180,16 @@ export class ContentQueue {
       this.#firstUnread = 0;
     }
     this.#queuedBytes -= count;
-    if (this.#isPaused && this.#queuedBytes <= LOW_WATER_BYTES) {
-      this.#isPaused = false;
-      this.#flow.resume();
-    }
+    if (this.#queuedBytes <= LOW_WATER_BYTES && this.#unreadPieces < HIGH_WATER_PIECES) this.#resume();
+  }
+
+  get #unreadPieces(): number {
+    return this.#pieces.length - this.#firstUnread;
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#flow.resume();
   }
 }

@@ -137,6 +137,12 @@ export class Session implements LinkReceiver, ContentFlow {
   exchange(request: ExchangeRequest): Promise<Exchanged> {
     if (this.#state.kind !== 'idle')
       throw new HTTPError(`Bug in urllib3: an exchange on a session that is ${this.#state.kind}`);
+    const { signal } = request;
+    if (signal?.aborted === true) {
+      // It tells of aborts to come only. The link is as good as it was.
+      this.#owner.sessionBecameIdle();
+      return Promise.reject(new ExchangeFailure(signal.reason, 'nothing-sent', true));
+    }
     return new Promise((resolve, reject) => {
       const exchange: Exchange = {
         request,
@@ -248,6 +254,10 @@ export class Session implements LinkReceiver, ContentFlow {
     if (this.#state.kind === 'busy') this.#beginWait(this.#state.exchange.request);
   }
 
+  waitEnded(): void {
+    this.#isWaiting = false;
+  }
+
   abandon(): void {
     this.#closeLink();
   }
@@ -272,15 +282,20 @@ export class Session implements LinkReceiver, ContentFlow {
       return;
     }
     exchange.writer = new BodyWriter(this.link, {
-      progress: () => this.#beginWait(request),
-      pausedBySource: () => {
-        this.#isWaiting = false;
-      },
-      finished: () => this.#beginWait(request),
+      progress: () => this.#onSending(exchange, true),
+      pausedBySource: () => this.#onSending(exchange, false),
+      finished: () => this.#onSending(exchange, true),
       failed: (error) => this.#fail(exchange, error, true),
     });
     this.link.writeText(head);
     exchange.writer.start(body, request.framing);
+  }
+
+  /** Once the response has come, waiting is for its content, whatever the rest of the request does. */
+  #onSending(exchange: Exchange, isPeersTurn: boolean): void {
+    if (exchange.queue !== null || exchange.collector !== null) return;
+    if (isPeersTurn) this.#beginWait(exchange.request);
+    else this.#isWaiting = false;
   }
 
   // Receiving
@@ -293,6 +308,7 @@ export class Session implements LinkReceiver, ContentFlow {
     if (isGathered) {
       const length = head.framing.kind === 'length' ? head.framing.length : null;
       exchange.collector = new ContentCollector(length);
+      if (!this.#isWaiting) this.#beginWait(exchange.request);
       return;
     }
     // From here on the read timeout runs while the reader waits, and the reader hears of failures.
@@ -314,13 +330,12 @@ export class Session implements LinkReceiver, ContentFlow {
     if (head === null) throw new HTTPError('Bug in urllib3: content ended before a head');
     this.#unwatch(exchange);
     this.#isWaiting = false;
-    const requestIsComplete = exchange.writer === null || exchange.writer.isFinished;
+    const requestIsComplete = exchange.writer === null || (exchange.writer.isFinished && this.link.isFlushed);
     if (requestIsComplete && head.persistent && leftoverBytes === 0 && this.link.isOpen) {
       this.#state = IDLE;
       if (head.keepAliveSeconds !== undefined) this.keepAliveSeconds = head.keepAliveSeconds;
       this.#owner.sessionBecameIdle();
     } else {
-      exchange.writer?.stop();
       this.#closeLink();
     }
     if (exchange.queue !== null) {
@@ -336,8 +351,6 @@ export class Session implements LinkReceiver, ContentFlow {
   #fail(exchange: Exchange, error: unknown, isFinal = false): void {
     if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
     const reached = this.#parser.hasBegun ? 'response-began' : 'request-sent';
-    this.#unwatch(exchange);
-    exchange.writer?.stop();
     this.#closeLink();
     if (exchange.queue !== null) exchange.queue.fail(error);
     else exchange.reject(new ExchangeFailure(error, reached, isFinal));
@@ -347,7 +360,10 @@ export class Session implements LinkReceiver, ContentFlow {
     if (this.#state.kind === 'closed') return;
     const wasBusyWith = this.#state.kind === 'busy' ? this.#state.exchange : null;
     this.#state = CLOSED;
-    if (wasBusyWith !== null) this.#unwatch(wasBusyWith);
+    if (wasBusyWith !== null) {
+      this.#unwatch(wasBusyWith);
+      wasBusyWith.writer?.stop();
+    }
     this.#clearReadTimer();
     this.link.destroy();
     this.#owner.sessionClosed();

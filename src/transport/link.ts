@@ -31,6 +31,7 @@ export class Link {
   #socket: Socket | null = null;
   #error: Error | null = null;
   #isReferenced = true;
+  #isDestroyed = false;
 
   constructor(receiver: LinkReceiver) {
     this.#receiver = receiver;
@@ -58,6 +59,7 @@ export class Link {
       this.#error ??= error;
     });
     socket.on('close', () => receiver.onClose(this.#error));
+    if (this.#isDestroyed) socket.destroy();
   }
 
   get socket(): Socket | null {
@@ -68,6 +70,11 @@ export class Link {
   get isOpen(): boolean {
     const socket = this.#socket;
     return socket !== null && !socket.destroyed && socket.writable && socket.readable;
+  }
+
+  /** Whether all that was written has left this process. */
+  get isFlushed(): boolean {
+    return this.#socket?.writableLength === 0;
   }
 
   /** Sends text whose code points are all under U+0100. Returns false when the peer does not keep up: wait for onDrain. */
@@ -106,8 +113,9 @@ export class Link {
     else this.#socket?.unref();
   }
 
-  /** Closes at once; what was not sent yet is lost. */
+  /** Closes at once, or as soon as there is a socket; what was not sent yet is lost. */
   destroy(): void {
+    this.#isDestroyed = true;
     this.#socket?.destroy();
   }
 }

@@ -1,0 +1,41 @@
+import { describe, expect, test } from 'vitest';
+import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, resolveCertReqs } from '../../src/util/ssl_.js';
+
+describe('resolveCertReqs()', () => {
+  test.each([
+    [undefined, CERT_REQUIRED],
+    [null, CERT_REQUIRED],
+    [CERT_NONE, CERT_NONE],
+    [CERT_OPTIONAL, CERT_OPTIONAL],
+    [CERT_REQUIRED, CERT_REQUIRED],
+    ['CERT_NONE', CERT_NONE],
+    ['CERT_OPTIONAL', CERT_OPTIONAL],
+    ['CERT_REQUIRED', CERT_REQUIRED],
+    ['NONE', CERT_NONE],
+    ['OPTIONAL', CERT_OPTIONAL],
+    ['REQUIRED', CERT_REQUIRED],
+  ] as const)('gives for %j the constant %i', (candidate, wanted) => {
+    expect(resolveCertReqs(candidate)).toBe(wanted);
+  });
+
+  test('SEC-061 (CVE-2021-22939): refuses what is no requirement, so that a slip never switches verification off', () => {
+    for (const slip of [
+      '',
+      'none',
+      'required',
+      'cert_none',
+      'CERT_NON',
+      '0',
+      3,
+      -0.5,
+      Number.NaN,
+      false,
+      true,
+      {},
+      [],
+    ]) {
+      expect(() => Reflect.apply(resolveCertReqs, undefined, [slip]), String(slip)).toThrow(TypeError);
+    }
+    expect(() => Reflect.apply(resolveCertReqs, undefined, ['none'])).toThrow('Cannot use certReqs "none"');
+  });
+});
