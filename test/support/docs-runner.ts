@@ -1,0 +1,85 @@
+/**
+ * The process in which the blocks of the documentation run: plain Node, with the package as a user has installed it.
+ *
+ * It is compiled into a folder of its own and reads `job.json` there. All blocks run at the same time, each as one module
+ * with its own console; the hosts that they name are servers of this process. It writes `report.json` and does not call
+ * `process.exit`: a block that leaves something behind that keeps the process alive is found out by the parent.
+ */
+import { Console } from 'node:console';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { Writable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
+import { startHttpbin } from 'urllib3/testing';
+
+export interface DocsJob {
+  /** Each a module of JavaScript. */
+  readonly blocks: readonly { readonly id: string; readonly code: string }[];
+  /** In PEM, for `localhost`. */
+  readonly tls: { readonly cert: string; readonly key: string };
+}
+
+export interface BlockReport {
+  readonly printed: readonly string[];
+  /** What the module threw, with its stack; null if nothing. */
+  readonly error: string | null;
+}
+
+export type DocsReport = Readonly<Record<string, BlockReport>>;
+
+// What the parent wrote there.
+const { blocks, tls }: DocsJob = JSON.parse(readFileSync('job.json', 'utf8'));
+const plain = await startHttpbin();
+const secure = await startHttpbin({ tls });
+
+/** What the documentation says, and what it is here. */
+const SERVERS: readonly (readonly [shown: string, real: string])[] = [
+  ['http://httpbin.org', plain.url],
+  ['https://intranet.example.com', `https://localhost:${secure.port}`],
+];
+
+const report: Record<string, BlockReport> = {};
+await Promise.all(
+  blocks.map(async ({ id, code }) => {
+    report[id] = await run(id, code);
+  }),
+);
+await Promise.all([plain.close(), secure.close()]);
+writeFileSync('report.json', JSON.stringify(report));
+
+async function run(id: string, code: string): Promise<BlockReport> {
+  const printed: string[] = [];
+  Object.assign(globalThis, { [id]: recorder(printed) });
+  // On the block's own first line, so that lines in stacks stay true.
+  const module = `const console = globalThis[${JSON.stringify(id)}];${withRealServers(code)}`;
+  const path = `${id}.mjs`;
+  writeFileSync(path, module);
+  try {
+    await import(pathToFileURL(path).href);
+    return { printed, error: null };
+  } catch (error) {
+    return { printed, error: error instanceof Error ? withShownServers(error.stack ?? error.message) : String(error) };
+  }
+}
+
+/** A console whose every call is one entry. */
+function recorder(printed: string[]): Console {
+  const sink = new Writable({
+    decodeStrings: false,
+    write(text: string, _encoding, done) {
+      printed.push(withShownServers(text));
+      done();
+    },
+  });
+  return new Console({ stdout: sink, colorMode: false });
+}
+
+function withRealServers(code: string): string {
+  return SERVERS.reduce((text, [shown, real]) => text.replaceAll(shown, real), code);
+}
+
+/** Also where a server is named without its scheme, as in Host. */
+function withShownServers(output: string): string {
+  return SERVERS.reduce((text, [shown, real]) => {
+    return text.replaceAll(real, shown).replaceAll(new URL(real).host, new URL(shown).host);
+  }, output);
+}
