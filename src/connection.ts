@@ -208,6 +208,14 @@ export class HTTPConnection implements SessionOwner {
     return this.#session?.link.socket ?? null;
   }
 
+  /** The descriptor of the socket below; null without one, and on Windows. */
+  fileno(): number | null {
+    // Node shows it nowhere else than on the handle of the socket.
+    const handle: unknown = Reflect.get(this.socket ?? {}, '_handle');
+    const fd: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'fd') : undefined;
+    return typeof fd === 'number' && fd >= 0 ? fd : null;
+  }
+
   /** Whether a link stands, in use or not. */
   get isConnected(): boolean {
     return this.#session?.link.isOpen === true;

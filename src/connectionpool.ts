@@ -15,6 +15,7 @@
  * costing a retry. A free connection is taken and written to in the tick of the call.
  */
 import type { BodySource } from './body/source.js';
+import type { DecodingLimits } from './coding/codings.js';
 import type { ConnectionOwner } from './connection.js';
 import {
   CONNECTION_DEFAULTS,
@@ -41,6 +42,7 @@ import {
 } from './exceptions.js';
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
+import { equalsIgnoringCase } from './http1/grammar.js';
 import {
   checkFieldLines,
   checkMethod,
@@ -56,6 +58,7 @@ import { boolean, checkedElsewhere, positiveInteger, type Rules, resolveOptions,
 import { redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
+  LIMIT_RULES,
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
@@ -91,13 +94,27 @@ export interface HTTPConnectionPoolOptions extends ConnectionOptions {
    * @defaultValue 60
    */
   readonly idleTimeout?: number | null | undefined;
+  /**
+   * Bytes that decoded content may have at most; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError} from the request, or from reading
+   */
+  readonly maxDecodedSize?: number | null | undefined;
+  /**
+   * How many times larger decoded content may be than what came, looked at beyond the first MiB; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError} from the request, or from reading
+   */
+  readonly maxRatio?: number | null | undefined;
   /** @internal */
   readonly _proxy?: Url | null | undefined;
   /** @internal */
   readonly _proxyHeaders?: HeadersInput | null | undefined;
 }
 
-interface PoolSettings {
+interface PoolSettings extends DecodingLimits {
   readonly maxsize: number;
   readonly block: boolean;
   readonly headers: HeadersInput | null;
@@ -113,6 +130,7 @@ const POOL_RULES: Rules<PoolSettings> = {
   headers: checkedElsewhere,
   retries: checkedElsewhere,
   idleTimeout: secondsOrNull,
+  ...LIMIT_RULES,
   _proxy: checkedElsewhere,
   _proxyHeaders: checkedElsewhere,
 };
@@ -123,6 +141,8 @@ const POOL_DEFAULTS: PoolSettings = Object.freeze({
   headers: null,
   retries: undefined,
   idleTimeout: 60,
+  maxDecodedSize: null,
+  maxRatio: null,
   _proxy: null,
   _proxyHeaders: null,
 });
@@ -245,6 +265,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   readonly #connectionOptions: HTTPSConnectionOptions;
   readonly #store: ConnectionStore<HTTPConnection>;
+  readonly #limits: DecodingLimits;
   readonly #origin: string;
   readonly #hostField: string;
   readonly #headTail: string;
@@ -264,6 +285,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.timeout = connectionSettings.timeout;
     this.retries = Retry.fromInt(settings.retries);
     this.proxy = settings._proxy;
+    this.#limits = { maxDecodedSize: settings.maxDecodedSize, maxRatio: settings.maxRatio };
     this.#connectionOptions = { ...connectionSettings, port: this.port };
     const dotless = this.host.endsWith('.') ? this.host.slice(0, -1) : this.host;
     this.#hostField = hostField(dotless, this.port, portByScheme[this.scheme]);
@@ -308,6 +330,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     call.signal?.throwIfAborted();
     if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
     let needsFresh = false;
+    let isAnswered = false;
     this.#activeCalls++;
     try {
       for (;;) {
@@ -330,27 +353,27 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         }
         needsFresh = false;
         if (outcome.kind === 'failed') {
-          retries = retries.increment({
-            method: message.method,
-            url: message.target,
-            error: outcome.error,
-            _pool: this,
-          });
-          await retries.sleep(null, sleepOptions(call));
+          retries = await this.#afterFailure(message, outcome.error, retries, call);
           continue;
         }
         const { response } = outcome;
         const location = call.redirect ? response.getRedirectLocation() : false;
         if (location !== null && location !== false) {
           const step = await this.#redirect(message, response, location, retries, call);
-          if (step === null) return await this.#finished(response, call);
+          if (step === null) {
+            isAnswered = true;
+            return await this.#finished(response, call);
+          }
           retries = step.retries;
           message = step.message;
           continue;
         }
         if (mustRetry(message, response, retries)) {
           const left = await this.#afterStatus(message, response, retries, call);
-          if (left === null) return await this.#finished(response, call);
+          if (left === null) {
+            isAnswered = true;
+            return await this.#finished(response, call);
+          }
           retries = left;
           continue;
         }
@@ -361,20 +384,16 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           } catch (error) {
             const failed = judge(error, message, false);
             if (failed.kind !== 'failed') throw error;
-            retries = retries.increment({
-              method: message.method,
-              url: message.target,
-              error: failed.error,
-              _pool: this,
-            });
-            await retries.sleep(null, sleepOptions(call));
+            retries = await this.#afterFailure(message, failed.error, retries, call);
             continue;
           }
         }
+        isAnswered = true;
         return response;
       }
     } finally {
       this.#activeCalls--;
+      if (!isAnswered && message.body.kind === 'stream') message.body.discard?.();
       if (this.#isRetired) this.#closeIfDone();
     }
   }
@@ -441,10 +460,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   // What is sent
 
   #firstMessage(method: string, url: string, call: ResolvedUrlopenOptions, retries: Retry): Message {
-    const lines = checkFieldLines(
-      fieldLines(call.headers === undefined || call.headers === null ? this.headers : call.headers),
-    );
-    return this.#message(method, this.#place(url, call, retries), lines, sourceOf(call), call.chunked);
+    const given = checkFieldLines(fieldLines(call.headers ?? this.headers));
+    const body = sourceOf(call);
+    const waits = call.expectContinue !== null && body.kind !== 'none';
+    const lines = waits ? withExpectation(given) : given;
+    return this.#message(method, this.#place(url, call, retries), lines, body, call.chunked);
   }
 
   #message(
@@ -569,6 +589,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       readTimeout: timeout.total === null ? read : Math.min(read ?? timeout.total, timeout.total),
       deadline,
       onInformational: call.onInformational === null ? null : informer(call.onInformational),
+      onUploadProgress: call.onUploadProgress,
+      onDownloadProgress: call.onDownloadProgress,
+      expectContinue: message.body.kind === 'none' ? null : call.expectContinue,
       signal: call.signal,
       pool: this,
     });
@@ -590,11 +613,27 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       retries,
       requestMethod: message.method,
       requestUrl: message.url,
-      _limits: call,
+      _limits: this.#limitsFor(call),
     });
   }
 
-  // After a response
+  #limitsFor({ maxDecodedSize, maxRatio }: ResolvedUrlopenOptions): DecodingLimits {
+    const own = this.#limits;
+    if (maxDecodedSize === undefined && maxRatio === undefined) return own;
+    return {
+      maxDecodedSize: maxDecodedSize === undefined ? own.maxDecodedSize : maxDecodedSize,
+      maxRatio: maxRatio === undefined ? own.maxRatio : maxRatio,
+    };
+  }
+
+  // After a failure, or a response
+
+  /** What is left of the retries, after the pause that they ask for. */
+  async #afterFailure(message: Message, error: Error, retries: Retry, call: ResolvedUrlopenOptions): Promise<Retry> {
+    const left = retries.increment({ method: message.method, url: message.target, error, _pool: this });
+    await left.sleep(null, sleepOptions(call));
+    return left;
+  }
 
   async #finished(response: HTTPResponse, call: ResolvedUrlopenOptions): Promise<HTTPResponse> {
     if (call.preloadContent) await response._preload();
@@ -740,6 +779,10 @@ function mustRetry(message: Message, response: HTTPResponse, retries: Retry): bo
 
 function isReplayable(body: BodySource): boolean {
   return body.kind !== 'stream' || body.replayable;
+}
+
+function withExpectation(lines: readonly FieldLine[]): readonly FieldLine[] {
+  return [...lines.filter(([name]) => !equalsIgnoringCase(name, 'expect')), ['Expect', '100-continue']];
 }
 
 function lengthOf(body: BodySource): number | null | undefined {

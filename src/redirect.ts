@@ -23,6 +23,7 @@ const CONTENT_FIELDS: ReadonlySet<string> = new Set([
   'content-type',
   'content-length',
   'digest',
+  'expect',
   'last-modified',
   'transfer-encoding',
 ]);

@@ -5,6 +5,9 @@
  * something was given.
  */
 import { type BodySource, bodySource, NO_BODY, type RequestBody } from './body/source.js';
+import type { DecodingLimits } from './coding/codings.js';
+import type { TransferProgress } from './engine/session.js';
+import { describe } from './excerpt.js';
 import type { HeadersInput, HTTPHeaderDict } from './headers.js';
 import {
   boolean,
@@ -18,6 +21,8 @@ import {
 } from './options.js';
 import type { Retries } from './util/retry.js';
 import { type Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
+
+export type { TransferProgress };
 
 /** An interim (1xx) response, as `onInformational` is told of it. */
 export interface InformationalResponse {
@@ -75,17 +80,29 @@ export interface UrlopenOptions {
   /**
    * Bytes that the decoded content may have at most; null for no limit.
    *
-   * @defaultValue null
+   * @defaultValue the pool's
    * @throws {@link DecodeError}
    */
   readonly maxDecodedSize?: number | null | undefined;
   /**
    * How many times larger the decoded content may be than what came, looked at beyond the first MiB; null for no limit.
    *
-   * @defaultValue null
+   * @defaultValue the pool's
    * @throws {@link DecodeError}
    */
   readonly maxRatio?: number | null | undefined;
+  /**
+   * Whether to wait for 100 (Continue) before the content is sent, and for how many seconds at most: `true` is 1 second.
+   * A server that answers with a final status, such as 417 or 401, gets no byte of it.
+   *
+   * @defaultValue false
+   * @see RFC 9110 section 10.1.1
+   */
+  readonly expectContinue?: boolean | number | undefined;
+  /** Told how much of the content has been sent. */
+  readonly onUploadProgress?: ((progress: TransferProgress) => void) | null | undefined;
+  /** Told how much of the response's content has come. */
+  readonly onDownloadProgress?: ((progress: TransferProgress) => void) | null | undefined;
   /** Told of each interim (1xx) response. */
   readonly onInformational?: ((response: InformationalResponse) => void) | null | undefined;
   /** Ends the request, wherever it is: the promise rejects with the signal's reason. */
@@ -111,13 +128,28 @@ export interface ResolvedUrlopenOptions {
   readonly preloadContent: boolean;
   readonly decodeContent: boolean;
   readonly enforceContentLength: boolean;
-  readonly maxDecodedSize: number | null;
-  readonly maxRatio: number | null;
+  /** undefined takes the pool's. */
+  readonly maxDecodedSize: number | null | undefined;
+  /** undefined takes the pool's. */
+  readonly maxRatio: number | null | undefined;
+  /** Seconds. */
+  readonly expectContinue: number | null;
+  readonly onUploadProgress: ((progress: TransferProgress) => void) | null;
+  readonly onDownloadProgress: ((progress: TransferProgress) => void) | null;
   readonly onInformational: ((response: InformationalResponse) => void) | null;
   readonly signal: AbortSignal | null;
   readonly _source: BodySource | null;
   readonly _followsRedirects: boolean;
 }
+
+/** The limits on decoding: a pool has them too. */
+export const LIMIT_RULES: Rules<DecodingLimits> = {
+  maxDecodedSize: (name, value) => (value === null ? null : positiveInteger(name, value)),
+  maxRatio: ratioOrNull,
+};
+
+/** How long a server has to say 100 (Continue): one that does not know of it stays silent. */
+const CONTINUE_SECONDS = 1;
 
 const RULES: Rules<ResolvedUrlopenOptions> = {
   body: checkedElsewhere,
@@ -133,8 +165,10 @@ const RULES: Rules<ResolvedUrlopenOptions> = {
   preloadContent: boolean,
   decodeContent: boolean,
   enforceContentLength: boolean,
-  maxDecodedSize: (name, value) => (value === null ? null : positiveInteger(name, value)),
-  maxRatio: ratioOrNull,
+  ...LIMIT_RULES,
+  expectContinue: continueSecondsOrNull,
+  onUploadProgress: functionOrNull,
+  onDownloadProgress: functionOrNull,
   onInformational: functionOrNull,
   signal: signalOrNull,
   _source: checkedElsewhere,
@@ -155,8 +189,11 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
   preloadContent: true,
   decodeContent: true,
   enforceContentLength: true,
-  maxDecodedSize: null,
-  maxRatio: null,
+  maxDecodedSize: undefined,
+  maxRatio: undefined,
+  expectContinue: null,
+  onUploadProgress: null,
+  onDownloadProgress: null,
   onInformational: null,
   signal: null,
   _source: null,
@@ -188,4 +225,11 @@ function ratioOrNull(name: string, value: unknown): number | null {
   if (value === null) return null;
   if (typeof value === 'number' && value >= 1) return value;
   throw new RangeError(`Cannot use ${name} ${String(value)}: it must be a number >= 1, or null for no limit`);
+}
+
+function continueSecondsOrNull(name: string, value: unknown): number | null {
+  if (value === true) return CONTINUE_SECONDS;
+  if (value === false) return null;
+  if (typeof value === 'number' && value > 0) return value;
+  throw new TypeError(`Cannot use ${name} ${describe(value)}: it must be true, false or a number of seconds > 0`);
 }

@@ -10,12 +10,13 @@
  * the last byte has come; a response that is given up earlier closes it.
  */
 import type { IncomingMessage } from 'node:http';
-import { Readable } from 'node:stream';
-import { ReadableStream } from 'node:stream/web';
+import { Readable, type Writable } from 'node:stream';
+import { ReadableStream, WritableStream } from 'node:stream/web';
 import { TextDecoder } from 'node:util';
 import { type Coding, contentCodings, type DecodingLimits, supportedCodings } from './coding/codings.js';
 import { decodeStream, isSmallEnoughForSync, tryDecodeBytes } from './coding/decode.js';
 import { type ContentReader, MemoryContent, StreamContent } from './engine/content-reader.js';
+import { saveToFile, saveToWritable, saveToWritableStream } from './engine/save-content.js';
 import type { Exchanged } from './engine/session.js';
 import {
   DecodeError,
@@ -28,6 +29,7 @@ import {
 import { describe, excerpt } from './excerpt.js';
 import { type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { equalsIgnoringCase, listMembers } from './http1/grammar.js';
+import { type ContentRange, parseContentRange } from './util/response.js';
 import type { Retry } from './util/retry.js';
 
 export {
@@ -56,6 +58,8 @@ const EMPTY = Buffer.alloc(0);
 /** What a response knows of the connection that brings its content. */
 export interface ResponseConnection {
   close(): void;
+  /** The descriptor of its socket; null if there is none. */
+  fileno?(): number | null;
 }
 
 /** What a response knows of its pool. */
@@ -290,6 +294,23 @@ export class HTTPResponse {
     return this.headers.get('location') ?? null;
   }
 
+  /** What part of the representation this is, after a request with Range; null if the response does not say. */
+  get contentRange(): ContentRange | null {
+    const value = this.headers.get('content-range');
+    return value === undefined ? null : parseContentRange(value);
+  }
+
+  /**
+   * The descriptor of the connection's socket, while content comes by it: for looking at, never for reading.
+   *
+   * @throws {@link HTTPError} if there is none, or the system has no descriptors
+   */
+  fileno(): number {
+    const fd = this.connection?.fileno?.() ?? null;
+    if (fd === null) throw new HTTPError('This response has no file descriptor');
+    return fd;
+  }
+
   readable(): boolean {
     return true;
   }
@@ -377,6 +398,31 @@ export class HTTPResponse {
 
   [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
     return this.stream();
+  }
+
+  /**
+   * Writes what is left of the content to a file, or to a stream, which is ended then.
+   *
+   * @param target - a path (the file is made, or emptied first), a stream of Node's or one of the web's
+   * @returns how many bytes were written
+   * @throws as {@link read}, or what the file or stream raises; what was written until then stays
+   * @example
+   * ```ts
+   * const response = await http.request('GET', url, { preloadContent: false });
+   * await response.saveTo('download.bin');
+   * ```
+   */
+  async saveTo(target: string | URL | Writable | WritableStream): Promise<number> {
+    try {
+      if (typeof target === 'string' || target instanceof URL) {
+        return await saveToFile(target, (buffer) => this.readInto(buffer));
+      }
+      if (target instanceof WritableStream) return await saveToWritableStream(target, this.stream());
+      return await saveToWritable(target, this.stream());
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   /** The content as a stream of Node's. */

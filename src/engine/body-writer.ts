@@ -15,6 +15,8 @@ export interface BodyWriterEvents {
   progress(): void;
   /** The source is being waited for: that is the caller's time, not the peer's. */
   pausedBySource(): void;
+  /** So many bytes of content have been handed over in all. */
+  sent(bytes: number): void;
   finished(): void;
   failed(error: Error): void;
 }
@@ -31,6 +33,7 @@ export class BodyWriter {
   #isFinished = false;
   #wake: (() => void) | null = null;
   #source: AsyncIterator<Uint8Array> | null = null;
+  #sentBytes = 0;
 
   constructor(link: Link, events: BodyWriterEvents) {
     this.#link = link;
@@ -67,7 +70,7 @@ export class BodyWriter {
       this.#isFinished = true;
       this.#events.finished();
     } catch (error) {
-      this.#events.failed(error instanceof Error ? error : new HTTPError(`The body failed: ${String(error)}`));
+      this.#events.failed(asBodyError(error));
     }
   }
 
@@ -78,22 +81,20 @@ export class BodyWriter {
       this.#link.writeBytes(piece);
       const isTaken = this.#link.writeText('\r\n');
       this.#link.uncork();
-      await this.#afterWrite(isTaken);
+      await this.#afterWrite(isTaken, piece.length);
     }
     if (!this.#isStopped) this.#link.writeText(LAST_CHUNK);
   }
 
   async #sendWithLength(body: BodySource, length: number): Promise<void> {
-    let sent = 0;
     for await (const piece of this.#pieces(body)) {
-      if (sent + piece.length > length) {
+      if (this.#sentBytes + piece.length > length) {
         throw new ProtocolError(`The body is longer than its announced ${length} bytes: it was not sent to its end`);
       }
-      sent += piece.length;
-      await this.#afterWrite(this.#link.writeBytes(piece));
+      await this.#afterWrite(this.#link.writeBytes(piece), piece.length);
     }
-    if (sent < length && !this.#isStopped) {
-      throw new ProtocolError(`The body ended after ${sent} bytes, and ${length} were announced`);
+    if (this.#sentBytes < length && !this.#isStopped) {
+      throw new ProtocolError(`The body ended after ${this.#sentBytes} bytes, and ${length} were announced`);
     }
   }
 
@@ -130,7 +131,9 @@ export class BodyWriter {
     source?.return?.().catch(() => {});
   }
 
-  async #afterWrite(isTaken: boolean): Promise<void> {
+  async #afterWrite(isTaken: boolean, length: number): Promise<void> {
+    this.#sentBytes += length;
+    this.#events.sent(this.#sentBytes);
     this.#events.progress();
     if (isTaken || this.#isStopped) return;
     await new Promise<void>((resolve) => {
@@ -144,4 +147,11 @@ export class BodyWriter {
     this.#wake = null;
     wake?.();
   }
+}
+
+/** What the caller's own source raises, as an error of ours; a mistake in its use stays a TypeError. */
+function asBodyError(error: unknown): Error {
+  if (error instanceof HTTPError || error instanceof TypeError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new HTTPError(`The request body failed: ${message}`, { cause: error });
 }

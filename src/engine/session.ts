@@ -24,6 +24,13 @@ import { BodyWriter } from './body-writer.js';
 import { ContentCollector } from './content-collector.js';
 import { type ContentFlow, ContentQueue } from './content-queue.js';
 
+/** How far a transfer has got, in bytes of content as framed: content codings on, chunked coding off. */
+export interface TransferProgress {
+  readonly transferred: number;
+  /** All there is to transfer; null if that is not known. */
+  readonly total: number | null;
+}
+
 /** One request, ready to be sent: everything in it has been checked. */
 export interface ExchangeRequest {
   readonly method: string;
@@ -41,6 +48,10 @@ export interface ExchangeRequest {
   /** When (`performance.now()`) the response must be there: its head, and its content too if that is preloaded. */
   readonly deadline: { readonly atMs: number; readonly total: number } | null;
   readonly onInformational: ((head: ResponseHead) => void) | null;
+  readonly onUploadProgress: ((progress: TransferProgress) => void) | null;
+  readonly onDownloadProgress: ((progress: TransferProgress) => void) | null;
+  /** Seconds to wait for 100 (Continue) before the content is sent all the same; null sends it at once. */
+  readonly expectContinue: number | null;
   readonly signal: AbortSignal | null;
   /** For messages. */
   readonly pool: PoolDescription;
@@ -90,6 +101,9 @@ interface Exchange {
   exchanged: Exchanged | null;
   onAbort: (() => void) | null;
   deadlineTimer: NodeJS.Timeout | null;
+  /** Begins to send the content, while 100 (Continue) is waited for. */
+  startBody: (() => void) | null;
+  continueTimer: NodeJS.Timeout | null;
 }
 
 type SessionState =
@@ -154,6 +168,8 @@ export class Session implements LinkReceiver, ContentFlow {
         exchanged: null,
         onAbort: null,
         deadlineTimer: null,
+        startBody: null,
+        continueTimer: null,
       };
       this.#state = { kind: 'busy', exchange };
       this.#parser.begin(request.method);
@@ -194,6 +210,7 @@ export class Session implements LinkReceiver, ContentFlow {
           case 'need-bytes':
             return;
           case 'content':
+            if (exchange.request.onDownloadProgress !== null) this.#tellDownloadProgress(exchange.request);
             if (exchange.collector !== null) exchange.collector.take(bytes, parser.contentStart, parser.contentEnd);
             else exchange.queue?.take(bytes, parser.contentStart, parser.contentEnd);
             break;
@@ -273,22 +290,59 @@ export class Session implements LinkReceiver, ContentFlow {
       this.#beginWait(request);
       return;
     }
-    if (body.kind === 'bytes' && body.bytes.length <= JOINED_BODY_BYTES && request.framing.kind === 'length') {
+    const isJoined = body.kind === 'bytes' && body.bytes.length <= JOINED_BODY_BYTES && request.expectContinue === null;
+    if (isJoined && request.framing.kind === 'length') {
       const message = Buffer.allocUnsafe(head.length + body.bytes.length);
       message.write(head, 'latin1');
       message.set(body.bytes, head.length);
       this.link.writeBytes(message);
       this.#beginWait(request);
+      if (request.onUploadProgress !== null) this.#tellUploadProgress(exchange, body.bytes.length);
       return;
     }
-    exchange.writer = new BodyWriter(this.link, {
+    const writer = new BodyWriter(this.link, {
       progress: () => this.#onSending(exchange, true),
       pausedBySource: () => this.#onSending(exchange, false),
+      sent: (bytes) => this.#tellUploadProgress(exchange, bytes),
       finished: () => this.#onSending(exchange, true),
       failed: (error) => this.#fail(exchange, error, true),
     });
+    exchange.writer = writer;
     this.link.writeText(head);
-    exchange.writer.start(body, request.framing);
+    if (request.expectContinue === null) return writer.start(body, request.framing);
+    exchange.startBody = () => writer.start(body, request.framing);
+    exchange.continueTimer = setTimeout(() => this.#continue(exchange), timerMs(request.expectContinue)).unref();
+    this.#beginWait(request);
+  }
+
+  /** The server has said 100 (Continue), or has had its time to say something. */
+  #continue(exchange: Exchange): void {
+    const { startBody } = exchange;
+    this.#forgetContinue(exchange);
+    startBody?.();
+  }
+
+  #forgetContinue(exchange: Exchange): void {
+    if (exchange.continueTimer !== null) clearTimeout(exchange.continueTimer);
+    exchange.continueTimer = null;
+    exchange.startBody = null;
+  }
+
+  #tellUploadProgress(exchange: Exchange, transferred: number): void {
+    const { onUploadProgress, body } = exchange.request;
+    if (onUploadProgress === null) return;
+    const total = body.kind === 'bytes' ? body.bytes.length : body.kind === 'stream' ? body.length : 0;
+    try {
+      onUploadProgress({ transferred, total });
+    } catch (error) {
+      this.#fail(exchange, error, true);
+    }
+  }
+
+  #tellDownloadProgress(request: ExchangeRequest): void {
+    const { head, contentBytes } = this.#parser;
+    const total = head?.framing.kind === 'length' ? head.framing.length : null;
+    request.onDownloadProgress?.({ transferred: contentBytes, total });
   }
 
   /** Once the response has come, waiting is for its content, whatever the rest of the request does. */
@@ -303,6 +357,8 @@ export class Session implements LinkReceiver, ContentFlow {
   #onHead(exchange: Exchange): void {
     const { head } = this.#parser;
     if (head === null) throw new HTTPError('Bug in urllib3: a head was announced that is not there');
+    // A final response: the content that has not begun is not sent, as the server has decided without it.
+    this.#forgetContinue(exchange);
     const { preloads, isDiscardable } = exchange.request;
     const isGathered = preloads && isDiscardable?.(head.status) !== true;
     if (isGathered) {
@@ -322,7 +378,9 @@ export class Session implements LinkReceiver, ContentFlow {
 
   #onInterim(exchange: Exchange): void {
     const { head } = this.#parser;
-    if (head !== null) exchange.request.onInformational?.(head);
+    if (head === null) return;
+    if (head.status === 100) this.#continue(exchange);
+    exchange.request.onInformational?.(head);
   }
 
   #onContentEnd(exchange: Exchange): void {
@@ -388,6 +446,7 @@ export class Session implements LinkReceiver, ContentFlow {
     if (exchange.deadlineTimer !== null) clearTimeout(exchange.deadlineTimer);
     exchange.onAbort = null;
     exchange.deadlineTimer = null;
+    this.#forgetContinue(exchange);
   }
 
   #beginWait(request: ExchangeRequest): void {

@@ -1,6 +1,7 @@
 /** What the reference's `urllib3.util` offers, from the modules below it. For users only: nothing inside imports it. */
 export { isConnectionDropped } from './connection.js';
 export { makeHeaders } from './request.js';
+export { assertHeaderParsing, isFpClosed, isResponseToHead } from './response.js';
 export { Retry } from './retry.js';
 export {
   CERT_NONE,
