@@ -205,7 +205,9 @@ export class PoolManager extends RequestMethods {
   #poolOf(url: Url, given: string): HTTPConnectionPool {
     const { origin } = url;
     if (origin === null) throw withoutOrigin(url, given);
-    const key = this.#keyByOrigin.get(origin);
+    // A function of the caller's may give another key each time.
+    const isOwnKey = this.keyFnByScheme[url.scheme ?? ''] === poolKey;
+    const key = isOwnKey ? this.#keyByOrigin.get(origin) : undefined;
     const known = key === undefined ? undefined : this.pools.get(key);
     if (known !== undefined) return known;
     const { scheme, host, port } = url;
@@ -214,6 +216,12 @@ export class PoolManager extends RequestMethods {
     const newest = [...this.pools.keys()].at(-1);
     if (newest !== undefined) this.#keyByOrigin.set(origin, newest);
     return pool;
+  }
+
+  /** @throws {@link LocationValueError} for a URL that no pool of this manager is for */
+  #checkReachable(url: Url): void {
+    const isKnown = url.origin !== null && Object.hasOwn(this.keyFnByScheme, url.scheme ?? '');
+    if (!isKnown) throw withoutOrigin(url, url.url);
   }
 
   #merged(poolKwargs: HTTPSConnectionPoolOptions | null | undefined): HTTPSConnectionPoolOptions {
@@ -246,23 +254,10 @@ export class PoolManager extends RequestMethods {
     for (;;) {
       const location = response.getRedirectLocation();
       if (location === false || location === null) return response;
-      let next: Url;
-      let pool: HTTPConnectionPool;
-      try {
-        next = joinUrl(url, location);
-        pool = this.#poolOf(next, next.url);
-      } catch (error) {
-        response.close();
-        throw error;
-      }
+      // First: who has no redirects left gets the response, wherever it points to.
       const { raiseOnRedirect, removeHeadersOnRedirect } = retries;
       try {
-        retries = retries.increment({
-          method: request.method,
-          url: url.requestUri,
-          response,
-          _pool: this.#poolOf(url, url.url),
-        });
+        retries = retries.increment({ method: request.method, url: url.requestUri, response, _pool: response._pool });
       } catch (error) {
         if (error instanceof MaxRetryError && !raiseOnRedirect) {
           if (call.preloadContent) await response._preload();
@@ -271,11 +266,20 @@ export class PoolManager extends RequestMethods {
         await response.drainConn();
         throw error;
       }
+      let next: Url;
+      try {
+        next = joinUrl(url, location);
+        this.#checkReachable(next);
+      } catch (error) {
+        response.close();
+        throw error;
+      }
       await response.drainConn();
       await retries.sleepForRetry(response, call.signal === null ? {} : { signal: call.signal });
       request = redirectedRequest(request, response.status, isSameOrigin(url, next), removeHeadersOnRedirect);
       url = next;
-      response = await pool.urlopen(request.method, next.requestUri, {
+      // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
+      response = await this.#poolOf(next, next.url).urlopen(request.method, next.requestUri, {
         ...firstHop,
         redirect: false,
         assertSameHost: false,

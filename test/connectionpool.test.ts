@@ -16,6 +16,7 @@ import {
   DecodeError,
   EmptyPoolError,
   HostChangedError,
+  HTTPError,
   IncompleteRead,
   InvalidHeader,
   LocationParseError,
@@ -748,7 +749,7 @@ describe('urlopen(), retries', () => {
     expect(peer.requests).toHaveLength(0);
   });
 
-  test('a body that fails is the error itself, whatever the retries', async () => {
+  test('a body that fails is the cause of what is raised, and is not tried again', async () => {
     const peer = await peerOf(() => ok());
     const pool = poolOf(peer);
     const failure = new RangeError('the body failed');
@@ -756,7 +757,9 @@ describe('urlopen(), retries', () => {
       yield 'begin';
       throw failure;
     }
-    expect(await rejection(pool.urlopen('PUT', '/', { body: failing() }))).toBe(failure);
+    const error = await rejection(pool.urlopen('PUT', '/', { body: failing() }));
+    expect(error).toBeInstanceOf(HTTPError);
+    expect(error).toMatchObject({ cause: failure });
     await peer.until(({ openSockets }) => openSockets === 0);
     expect((await pool.urlopen('GET', '/')).status).toBe(200);
   });
