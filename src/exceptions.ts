@@ -102,12 +102,12 @@ export class RequestError extends PoolError {
     name(RequestError, 'RequestError');
   }
 
-  /** The target that was asked for. */
+  /** The target that was asked for, without user-info. */
   readonly url: string;
 
   constructor(pool: PoolDescription, url: string, message: string, options: HTTPErrorOptions = {}) {
     super(pool, message, options);
-    this.url = url;
+    this.url = withoutUserinfo(url);
   }
 }
 
@@ -204,7 +204,7 @@ export class ReadTimeoutError extends TimeoutError {
   constructor(pool: PoolDescription, url: string, message: string, options: HTTPErrorOptions = {}) {
     super(`${pool}: ${message}`, options);
     hide(this, 'pool', pool);
-    this.url = url;
+    this.url = withoutUserinfo(url);
   }
 }
 

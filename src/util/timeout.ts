@@ -8,6 +8,7 @@
 
 import { TimeoutStateError, TimeoutUnitWarning } from '../exceptions.js';
 import { describe } from '../excerpt.js';
+import { warn } from '../warnings.js';
 
 const DEFAULT_TIMEOUT: unique symbol = Symbol('Timeout.DEFAULT_TIMEOUT');
 
@@ -194,9 +195,7 @@ function checkedValue(name: OptionName, value: unknown): TimeoutValue {
 function warnOfUnit(name: OptionName, seconds: number): void {
   if (unitWarningEmitted) return;
   unitWarningEmitted = true;
-  process.emitWarning(
-    new TimeoutUnitWarning(`The ${name} timeout is ${seconds} seconds: timeouts are seconds, not milliseconds`),
-  );
+  warn(new TimeoutUnitWarning(`The ${name} timeout is ${seconds} seconds: timeouts are seconds, not milliseconds`));
 }
 
 function shown(value: TimeoutValue): string {
