@@ -66,7 +66,6 @@ export class ChunkedScanner {
     this.#state = 'size';
     this.#size = 0;
     this.#digits = '';
-    this.#lineBytes = 0;
     this.#extensionBytes = 0;
     this.#contentBytes = 0;
   }
@@ -143,7 +142,6 @@ export class ChunkedScanner {
         if (byte !== LF) this.#refuse('chunk data that is not followed by CRLF', byte);
         this.#state = 'size';
         this.#digits = '';
-        this.#lineBytes = 0;
         return;
       case 'data':
       case 'trailers':
@@ -167,12 +165,16 @@ export class ChunkedScanner {
     this.#size = Number.parseInt(this.#digits, 16);
     if (!Number.isSafeInteger(this.#size)) this.#refuseSize();
     this.#state = byte === CR ? 'size-line-feed' : 'extension-name-start';
+    this.#lineBytes = this.#digits.length + 1;
   }
 
   #endExtension(byte: number): void {
-    if (byte === SEMICOLON) this.#state = 'extension-name-start';
-    else if (byte === CR) this.#state = 'size-line-feed';
-    else this.#refuseExtension(byte);
+    if (byte === CR) {
+      this.#state = 'size-line-feed';
+      return;
+    }
+    if (byte !== SEMICOLON) this.#refuseExtension(byte);
+    this.#state = 'extension-name-start';
     this.#countExtensionByte();
   }
 

@@ -20,7 +20,7 @@ export interface ResponseLimits {
    */
   readonly maxInterimResponses: number;
   /**
-   * Bytes of one chunk-size line, its extensions included.
+   * Bytes of one chunk-size line without its CRLF, its extensions included.
    * @defaultValue 4096
    */
   readonly maxChunkLineBytes: number;
