@@ -190,7 +190,7 @@ describe('what an error carries', () => {
   test('MaxRetryError has its reason, which is the cause', () => {
     const reason = new exceptions.ResponseError('too many redirects');
     const error = new MaxRetryError(pool, 'http://user:s3cret@h/', { reason });
-    expect([error.reason, error.cause, error.url]).toEqual([reason, reason, 'http://user:s3cret@h/']);
+    expect([error.reason, error.cause, error.url]).toEqual([reason, reason, 'http://***@h/']);
     expect(error.message).toBe(
       `${pool}: Max retries exceeded with url: http://***@h/ (Caused by ResponseError: too many redirects)`,
     );
