@@ -73,6 +73,14 @@ export class PeerConnection {
     }
   }
 
+  /** Writes `piece` again and again, no faster than the client takes it, until the client has gone. */
+  async pour(piece: Uint8Array, written: (bytes: number) => void = () => {}): Promise<void> {
+    while (!this.socket.destroyed && this.socket.writable) {
+      await new Promise<void>((resolve) => void this.socket.write(piece, () => resolve()));
+      written(piece.length);
+    }
+  }
+
   /** Sends FIN after `text`; what the client sends is still read. */
   end(text = ''): void {
     this.socket.end(text, 'latin1');
