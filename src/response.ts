@@ -6,8 +6,9 @@
  *                 as framed         Content-Encoding off
  * ```
  *
- * Every byte is given exactly once, whichever way it is asked for. The connection goes back to its pool by itself when
- * the last byte has come; a response that is given up earlier closes it.
+ * Every byte is given exactly once, whichever way it is asked for; content that was preloaded stays as `data`, and can be
+ * read or streamed once besides. The connection goes back to its pool by itself when the last byte has come; a response
+ * that is given up earlier closes it.
  */
 import type { IncomingMessage } from 'node:http';
 import { Readable, type Writable } from 'node:stream';
@@ -54,6 +55,9 @@ const DRAIN_MS = 1_000;
 const NO_LIMITS: DecodingLimits = Object.freeze({ maxDecodedSize: null, maxRatio: null });
 const NO_CODINGS: readonly Coding[] = Object.freeze([]);
 const EMPTY = Buffer.alloc(0);
+
+/** Content that has been taken. */
+const NOTHING: ContentReader = new MemoryContent(EMPTY);
 
 /** What a response knows of the connection that brings its content. */
 export interface ResponseConnection {
@@ -145,14 +149,15 @@ export class HTTPResponse {
   readonly #requestUrl: string | null;
   readonly #limits: DecodingLimits;
   readonly #exchanged: Exchanged | null;
-  readonly #content: ContentReader;
+  #content: ContentReader;
   #headers: HTTPHeaderDict | null;
   #data: Buffer | null = null;
   #encodedBytes = 0;
-  /** Decoding that has begun; from then on content as it came cannot be had. */
   #decoded: AsyncGenerator<Buffer, void, undefined> | null = null;
   #decodedEnded = false;
-  /** What was decoded beyond what was asked for. */
+  /** From when decoding has begun, content as it came cannot be had. */
+  #wasDecoded = false;
+  /** What was decoded beyond what was asked for, or preloaded: it is given before anything else. */
   #ahead: Buffer = EMPTY;
 
   constructor(options: HTTPResponseOptions = {}) {
@@ -234,7 +239,7 @@ export class HTTPResponse {
    */
   get data(): Buffer {
     if (this.#data !== null) return this.#data;
-    if (this.#isAllGiven) return EMPTY;
+    if (this.closed) return EMPTY;
     throw new ResponseNotReadError(
       'The content has not been read: call "await response.read()" before "response.data"',
     );
@@ -245,9 +250,9 @@ export class HTTPResponse {
     return this.#content.isExhausted ? null : this.#connection;
   }
 
-  /** Whether nothing is left to read. */
+  /** Whether all content has come and been read; what was preloaded counts as read. */
   get closed(): boolean {
-    return this.#data !== null || this.#isAllGiven;
+    return this.#hasAllCome && (this.#ahead.length === 0 || this.#data !== null);
   }
 
   /** The absolute URL that answered; null for a response made by hand. */
@@ -396,8 +401,13 @@ export class HTTPResponse {
     yield* this.stream(amt, options);
   }
 
-  [Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
-    return this.stream();
+  /** As {@link stream}; leaving the loop early gives the rest up. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Buffer, void, undefined> {
+    try {
+      yield* this.stream();
+    } finally {
+      this.releaseConn();
+    }
   }
 
   /**
@@ -425,9 +435,23 @@ export class HTTPResponse {
     }
   }
 
-  /** The content as a stream of Node's. */
+  /** The content as a stream of Node's; destroying it early gives the rest up. */
   toReadable(): Readable {
-    return Readable.from(this.stream(), { objectMode: false, highWaterMark: PIECE_BYTES });
+    const pieces = this.stream();
+    // Not Readable.from(): that one cannot be destroyed while it waits for bytes.
+    return new Readable({
+      highWaterMark: PIECE_BYTES,
+      read() {
+        pieces.next().then(
+          (step) => this.push(step.done === true ? null : step.value),
+          (error) => this.destroy(error),
+        );
+      },
+      destroy: (error, done) => {
+        this.releaseConn();
+        done(error);
+      },
+    });
   }
 
   /** The content as a stream of the web's. */
@@ -476,7 +500,7 @@ export class HTTPResponse {
    * Reads what is left and throws it away, so that the connection can serve again; gives up, and closes it, after 1 MiB or 1 s.
    */
   async drainConn(): Promise<void> {
-    if (this.#data !== null) return;
+    if (this.#content.isExhausted) return;
     const timer = setTimeout(() => this.#content.abandon(), DRAIN_MS).unref();
     try {
       for (let drained = 0; drained < DRAIN_BYTES; ) {
@@ -522,21 +546,19 @@ export class HTTPResponse {
    */
   _preload(): Promise<unknown> | undefined {
     const content = this.#exchanged?.content;
-    if (!Buffer.isBuffer(content)) return this.read();
+    if (!Buffer.isBuffer(content)) return this.#preloadFromStream();
     const codings = this.#codings(this.decodeContent);
-    if (codings.length > 0) {
-      const decoded = isSmallEnoughForSync(content.length) ? tryDecodeBytes(content, codings, this.#limits) : undefined;
-      if (decoded === undefined) return this.read();
-      this.#data = decoded;
-    } else {
-      this.#data = content;
+    if (codings.length === 0) {
+      this.#keep(content, content.length, false);
+      return undefined;
     }
-    this.#encodedBytes = content.length;
+    const decoded = isSmallEnoughForSync(content.length) ? tryDecodeBytes(content, codings, this.#limits) : undefined;
+    if (decoded === undefined) return this.#preloadFromStream();
+    this.#keep(decoded, content.length, true);
     return undefined;
   }
 
-  get #isAllGiven(): boolean {
-    if (this.#ahead.length > 0) return false;
+  get #hasAllCome(): boolean {
     return this.#decoded === null ? this.#content.isExhausted : this.#decodedEnded;
   }
 
@@ -547,14 +569,27 @@ export class HTTPResponse {
     const bytes =
       typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
     const codings = this.#codings(this.decodeContent);
-    this.#data = codings.length === 0 ? bytes : (tryDecodeBytes(bytes, codings, this.#limits) ?? null);
-    if (this.#data === null) throw new DecodeError('The content is too large to be decoded at once: read it in pieces');
-    this.#encodedBytes = bytes.length;
+    const data = codings.length === 0 ? bytes : tryDecodeBytes(bytes, codings, this.#limits);
+    if (data === undefined) throw new DecodeError('The content is too large to be decoded at once: read it in pieces');
+    this.#keep(data, bytes.length, codings.length > 0);
+  }
+
+  async #preloadFromStream(): Promise<void> {
+    this.#ahead = await this.#readAll(this.decodeContent);
+  }
+
+  /** All content is here: it is `data`, and can be read once besides. */
+  #keep(data: Buffer, encodedBytes: number, wasDecoded: boolean): void {
+    this.#data = data;
+    this.#ahead = data;
+    this.#content = NOTHING;
+    this.#encodedBytes = encodedBytes;
+    this.#wasDecoded = wasDecoded;
+    this.#decodedEnded = true;
   }
 
   /** What is left, together; kept as `data`. */
   async #readAll(decode: boolean): Promise<Buffer> {
-    if (this.#data !== null && this.#content.isExhausted) return EMPTY;
     const pieces: Buffer[] = [];
     for (;;) {
       const piece = await this.#nextPiece(PIECE_BYTES, decode);
@@ -574,15 +609,12 @@ export class HTTPResponse {
 
   /** The next bytes, at most `most`; null at the end. */
   async #nextPiece(most: number, decode: boolean): Promise<Buffer | null> {
+    if (this.#wasDecoded && !decode) throw new HTTPError('Cannot read the content as it came: decoding it has begun');
     if (this.#ahead.length > 0) return this.#takeAhead(most);
     const codings = this.#codings(decode);
-    if (codings.length === 0) {
-      if (this.#decoded !== null && !decode) {
-        throw new HTTPError('Cannot read the content as it came: decoding it has begun');
-      }
-      return await this.#nextEncoded(most);
-    }
+    if (codings.length === 0) return await this.#nextEncoded(most);
     if (this.#decodedEnded) return null;
+    this.#wasDecoded = true;
     this.#decoded ??= decodeStream(this.#encodedPieces(), codings, this.#limits);
     const step = await this.#decoded.next();
     if (step.done === true) {
