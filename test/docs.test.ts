@@ -28,7 +28,7 @@ describe('the code blocks', () => {
 
   beforeAll(async () => {
     tried = await tryBlocks([...blocks, ...[throwing, unpromising, mistyped].filter((block) => block !== undefined)]);
-  }, 30_000);
+  }, 60_000);
 
   test.each(blocks.map((block) => [`${block.path}:${block.line}`, block] as const))(
     '%s runs and prints what it says',
