@@ -16,7 +16,9 @@ import type { ResponseLimits } from './limits.js';
 /** 'need-bytes': all given bytes are used; 'content': between contentStart and contentEnd; 'end': the body ended. */
 export type ChunkedStep = 'need-bytes' | 'content' | 'end';
 
-type State =
+type State = FramingState | 'data' | 'trailers';
+
+type FramingState =
   | 'size'
   | 'extension-name-start'
   | 'extension-name'
@@ -26,10 +28,8 @@ type State =
   | 'extension-escaped'
   | 'extension-end'
   | 'size-line-feed'
-  | 'data'
   | 'data-end'
-  | 'data-line-feed'
-  | 'trailers';
+  | 'data-line-feed';
 
 const SEMICOLON = 0x3b;
 const EQUALS = 0x3d;
@@ -78,7 +78,8 @@ export class ChunkedScanner {
   next(bytes: Buffer, start: number, end: number): ChunkedStep {
     let index = start;
     while (index < end) {
-      if (this.#state === 'data') {
+      const state = this.#state;
+      if (state === 'data') {
         this.contentStart = index;
         this.contentEnd = Math.min(end, index + this.#size);
         const length = this.contentEnd - index;
@@ -88,20 +89,20 @@ export class ChunkedScanner {
         this.position = this.contentEnd;
         return 'content';
       }
-      if (this.#state === 'trailers') {
+      if (state === 'trailers') {
         const after = this.#trailers.scan(bytes, index, end);
         this.position = after === -1 ? end : after;
         return after === -1 ? 'need-bytes' : 'end';
       }
-      this.#takeFramingByte(bytes[index] as number); // index < end <= bytes.length
+      this.#takeFramingByte(state, bytes[index] as number); // index < end <= bytes.length
       index++;
     }
     this.position = end;
     return 'need-bytes';
   }
 
-  #takeFramingByte(byte: number): void {
-    switch (this.#state) {
+  #takeFramingByte(state: FramingState, byte: number): void {
+    switch (state) {
       case 'size':
         return this.#takeSizeByte(byte);
       case 'extension-name-start':
@@ -138,16 +139,11 @@ export class ChunkedScanner {
         if (byte !== CR) this.#refuse('chunk data that is not followed by CRLF', byte);
         this.#state = 'data-line-feed';
         return;
-      case 'data-line-feed':
+      default:
+        state satisfies 'data-line-feed'; // the last one: a forgotten state would not compile
         if (byte !== LF) this.#refuse('chunk data that is not followed by CRLF', byte);
         this.#state = 'size';
         this.#digits = '';
-        return;
-      case 'data':
-      case 'trailers':
-        throw new ProtocolError(`Bug in urllib3: a framing byte in ${this.#state}`);
-      default:
-        throw this.#state satisfies never;
     }
   }
 

@@ -150,13 +150,11 @@ export class HeadScanner implements ScannedSection {
           if (byte === CR) state = 'status-line-feed';
           else if (FIELD_VALUE_BYTE[byte] !== 1) this.#refuse('a control character in the reason phrase', byte);
           break;
-        case 'status-line-feed':
+        default:
+          state satisfies 'status-line-feed'; // the last one: a forgotten state would not compile
           if (byte !== LF) this.#refuse('a CR without LF', byte);
           this.fieldsStart = index + 1 + offset;
           state = 'line-start';
-          break;
-        default:
-          throw state satisfies never;
       }
       index++;
     }

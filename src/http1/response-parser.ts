@@ -106,8 +106,6 @@ export class ResponseParser {
         return 'end';
       case 'ended':
         return 'need-bytes';
-      default:
-        throw this.#state satisfies never;
     }
   }
 
@@ -136,8 +134,6 @@ export class ResponseParser {
       case 'no-content':
       case 'ended':
         return false;
-      default:
-        throw this.#state satisfies never;
     }
   }
 
