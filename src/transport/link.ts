@@ -59,7 +59,32 @@ export class Link {
       this.#error ??= error;
     });
     socket.on('close', () => receiver.onClose(this.#error));
+    this.#outliveFailedWrite(socket);
     if (this.#isDestroyed) socket.destroy();
+  }
+
+  /**
+   * A peer may answer early and close without reading the rest of what is sent to it (RFC 9112 section 9.6). A write then fails
+   * while the answer waits in the kernel, and a stream is destroyed by its first error, answer and all. So the destruction
+   * waits until all that was there has been read; more will not come, for the connection is gone.
+   */
+  #outliveFailedWrite(socket: Socket): void {
+    const destroy = socket.destroy.bind(socket);
+    const destroyWhenRead = (bytesReadBefore: number): void => {
+      setImmediate(() => {
+        // Content that is taken slowly waits in the kernel, as it would on a connection that stands.
+        if (socket.isPaused() && !socket.destroyed) socket.once('resume', () => destroyWhenRead(bytesReadBefore));
+        else if (socket.bytesRead === bytesReadBefore) destroy(this.#error ?? undefined);
+        else destroyWhenRead(socket.bytesRead);
+      });
+    };
+    socket.destroy = (error?: Error) => {
+      if (this.#error !== null || !isWriteToClosedPeer(error)) return destroy(error);
+      this.#error = error;
+      // Less than any count: the first turn of the loop may have begun before the peer's last bytes came.
+      destroyWhenRead(-1);
+      return socket;
+    };
   }
 
   get socket(): Socket | null {
@@ -118,4 +143,16 @@ export class Link {
     this.#isDestroyed = true;
     this.#socket?.destroy();
   }
+}
+
+const PEER_IS_GONE: ReadonlySet<unknown> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
+
+function isWriteToClosedPeer(error: Error | undefined): error is Error {
+  return (
+    error !== undefined &&
+    'syscall' in error &&
+    error.syscall === 'write' &&
+    'code' in error &&
+    PEER_IS_GONE.has(error.code)
+  );
 }
