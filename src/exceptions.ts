@@ -394,10 +394,16 @@ export class HeaderParsingError extends HTTPError {
 
   constructor(defects: readonly unknown[], unparsedData: string | null, options: HTTPErrorOptions = {}) {
     const unparsed = unparsedData === null ? 'null' : excerpt(unparsedData);
-    super(`${defects.map(String).join(', ') || 'Unknown'}, unparsed data: ${unparsed}`, options);
+    super(`${defects.map(harmless).join(', ') || 'Unknown'}, unparsed data: ${unparsed}`, options);
     this.defects = defects;
     this.unparsedData = unparsedData;
   }
+}
+
+/** As it is if it is short and printable, else as an excerpt: a field's name may come from a peer. */
+function harmless(defect: unknown): string {
+  const text = String(defect);
+  return /^[\x20-\x7e]{1,120}$/.test(text) ? text : excerpt(text);
 }
 
 /** A body had to be sent again and cannot be. */

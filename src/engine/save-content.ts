@@ -63,16 +63,22 @@ async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): 
   }
 }
 
-/** Writes to a stream of Node's and ends it; returns how many bytes. */
+/** Writes to a stream of Node's and ends it, or destroys it if the content breaks off; returns how many bytes. */
 export async function saveToWritable(target: Writable, pieces: AsyncIterable<Buffer>): Promise<number> {
   const closed = finished(target, { readable: false });
   // Heard of below, at whichever write or at the end.
   closed.catch(() => {});
   let total = 0;
-  for await (const piece of pieces) {
-    total += piece.length;
-    if (!target.write(piece)) await Promise.race([drained(target), closed]);
-    if (target.destroyed) break;
+  try {
+    for await (const piece of pieces) {
+      total += piece.length;
+      if (!target.write(piece)) await Promise.race([drained(target), closed]);
+      if (target.destroyed) break;
+    }
+  } catch (error) {
+    // Neither left open nor ended, as if that were all; `finished` listens to what the stream says of it.
+    target.destroy(error instanceof Error ? error : undefined);
+    throw error;
   }
   target.end();
   await closed;
