@@ -32,12 +32,19 @@ import {
 } from './options.js';
 import { HTTPResponse } from './response.js';
 import type { Bounds } from './transport/bounded.js';
-import { DialError, dial } from './transport/dial.js';
+import { DialError, type DialOptions, dial } from './transport/dial.js';
 import type { Link } from './transport/link.js';
 import { ignoreError } from './transport/race.js';
 import type { LookupFunction } from './transport/resolve.js';
 import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from './transport/socket-options.js';
-import { HandshakeTimeout, secure, type TlsConfiguration, type TlsOptions, tlsConfiguration } from './transport/tls.js';
+import {
+  HandshakeTimeout,
+  secured,
+  type TlsConfiguration,
+  type TlsOptions,
+  tlsConfiguration,
+  tlsOpener,
+} from './transport/tls.js';
 import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 import { parseUrl } from './util/url.js';
 import { warn } from './warnings.js';
@@ -338,8 +345,13 @@ export class HTTPConnection implements SessionOwner {
     socket.off('error', ignoreError);
   }
 
-  /** @internal A TCP connection; with `link`, one that is read by it. */
-  protected dial(host: string, { signal, deadlineMs }: Bounds, link: Link | null): Promise<Socket> {
+  /** @internal A connected socket that is read by `link`; `open` makes it, if it is to be no plain TCP socket. */
+  protected dial(
+    host: string,
+    { signal, deadlineMs }: Bounds,
+    link: Link,
+    open: DialOptions['open'] = undefined,
+  ): Promise<Socket> {
     return dial({
       host: host.startsWith('[') ? host.slice(1, -1) : host,
       port: this.port,
@@ -348,7 +360,8 @@ export class HTTPConnection implements SessionOwner {
       socketOptions: this.socketOptions,
       lookup: this.#settings.lookup,
       signal,
-      onread: link === null ? null : () => link.onread(),
+      onread: () => link.onread(),
+      ...(open === undefined ? {} : { open }),
     });
   }
 
@@ -441,10 +454,10 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
   }
 
   protected override async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
-    const socket = await this.dial(host, bounds, null);
     const name = this.host.startsWith('[') ? this.host.slice(1, -1) : this.host;
-    const secured = await secure(socket, name, this.#tls, link.onread(), bounds);
-    link.attach(secured);
+    const socket = await this.dial(host, bounds, link, tlsOpener(name, this.#tls));
+    await secured(socket, name, this.#tls, bounds);
+    link.attach(socket);
     this.setVerified(this.#tls.isVerified);
     if (!this.#tls.isVerified) {
       const advice = 'Adding certificate verification is strongly advised';

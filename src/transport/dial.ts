@@ -31,6 +31,8 @@ export interface DialOptions {
    * winner's callback is ever called, at the earliest in a turn of the event loop after `dial` has resolved.
    */
   readonly onread: (() => net.OnReadOpts) | null;
+  /** Makes the socket of an attempt from complete options; by default `net.connect`. TLS puts its own in here. */
+  readonly open?: (options: net.TcpNetConnectOpts) => net.Socket;
   /** Only this family is dialled; 0 for both. */
   readonly family?: 0 | 4 | 6;
 }
@@ -81,7 +83,8 @@ export async function dial(options: DialOptions): Promise<net.Socket> {
   const bounds: Bounds = { signal, deadlineMs: deadlineOf(options.timeoutMs) };
   try {
     const addresses = await resolveHost(host, { lookup, family, ...bounds });
-    const openSocket = (address: Address) => net.connect(connectOptions(address, port, sourceAddress, onread));
+    const open = Object.hasOwn(options, 'open') && options.open !== undefined ? options.open : net.connect;
+    const openSocket = (address: Address) => open(connectOptions(address, port, sourceAddress, onread));
     const socket = await raceConnect(addresses, openSocket, bounds);
     applySocketOptions(socket, socketOptions);
     return socket;

@@ -2,11 +2,11 @@
  * TLS over a connected socket: one configuration for many links, and the handshake with the check of who answered.
  *
  * The secure context (roots, versions) costs milliseconds to make and is made once per configuration. No byte of a request
- * is written before the peer is verified: `secure` gives the socket out only then.
+ * is written before the peer is verified: that is what `secured` waits for.
  */
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { isIP, type OnReadOpts, type Socket } from 'node:net';
+import { isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import tls, { type SecureContext, type TLSSocket } from 'node:tls';
 import { SSLError } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';
@@ -51,7 +51,7 @@ export interface TlsConfiguration {
 /** What `tls.connect` looks up and we do not want, as own properties: a polluted Object.prototype must not set it. */
 const UNSET = Object.fromEntries(
   ['session', 'pskCallback', 'requestOCSP', 'enableTrace', 'isServer', 'server', 'path', 'lookup', 'timeout', 'signal']
-    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'onread', 'SNICallback', 'ALPNCallback'])
+    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'SNICallback', 'ALPNCallback'])
     .map((name) => [name, undefined]),
 );
 
@@ -97,54 +97,68 @@ function readBundle(path: string): string {
 }
 
 /**
- * Speaks TLS over `socket`, which is connected and has not been read from.
+ * What {@link dial} makes sockets with that speak TLS as soon as they are connected.
+ *
+ * TLS makes the TCP connection itself: over a socket that is connected already, Node would not heed `onread`.
  *
  * @param host - a DNS name in ASCII without trailing dot, or an IP address without brackets
+ */
+export function tlsOpener(host: string, configuration: TlsConfiguration): (options: TcpNetConnectOpts) => TLSSocket {
+  const name = nameToVerify(host, configuration);
+  return (options) =>
+    tls.connect({
+      ...UNSET,
+      ...options,
+      secureContext: configuration.context,
+      // An IP address is no server name (RFC 6066 section 3).
+      servername: isIP(name) === 0 ? name : '',
+      rejectUnauthorized: configuration.isVerified,
+      checkServerIdentity: (_servername, certificate) => tls.checkServerIdentity(name, certificate),
+      ALPNProtocols: ['http/1.1'],
+    });
+}
+
+/**
+ * Waits until the peer of a socket made by {@link tlsOpener} is verified, for the same host.
+ *
  * @throws SSLError if the handshake fails or the peer is not who it should be; the socket is closed then
  */
-export async function secure(
+export async function secured(
   socket: Socket,
   host: string,
   configuration: TlsConfiguration,
-  onread: OnReadOpts,
   bounds: Bounds,
-): Promise<TLSSocket> {
-  const name = configuration.serverHostname ?? host;
-  const options: tls.ConnectionOptions = {
-    ...UNSET,
-    socket,
-    secureContext: configuration.context,
-    // An IP address is no server name (RFC 6066 section 3).
-    servername: isIP(name) === 0 ? name : '',
-    rejectUnauthorized: configuration.isVerified,
-    checkServerIdentity: (_servername, certificate) => tls.checkServerIdentity(name, certificate),
-    ALPNProtocols: ['http/1.1'],
-  };
-  const secured = tls.connect(options);
-  // Node heeds the option `onread` only where TLS makes the TCP connection itself; else reads come as events.
-  secured.on('data', (bytes) => void onread.callback(bytes.length, bytes));
+): Promise<void> {
   try {
-    await bounded(new Handshake(secured), bounds);
+    await bounded(new Handshake(socket), bounds);
   } catch (error) {
-    secured.destroy();
-    throw error instanceof HandshakeTimeout || error === bounds.signal?.reason ? error : asSslError(error, name);
+    socket.destroy();
+    if (error instanceof HandshakeTimeout || error === bounds.signal?.reason) throw error;
+    throw asSslError(error, nameToVerify(host, configuration));
   }
-  return secured;
 }
 
+function nameToVerify(host: string, configuration: TlsConfiguration): string {
+  return configuration.serverHostname ?? host;
+}
+
+const CLOSED = 'The server closed the connection in the TLS handshake';
+
 class Handshake implements Wait<void> {
-  readonly #socket: TLSSocket;
+  readonly #socket: Socket;
   #listeners: [event: 'secureConnect' | 'error' | 'close', listener: (error?: Error) => void][] = [];
 
-  constructor(socket: TLSSocket) {
+  constructor(socket: Socket) {
     this.#socket = socket;
   }
 
   start(verdict: Verdict<void>): void {
+    // What happened before anybody listened.
+    if (this.#socket.destroyed) return verdict.reject(this.#socket.errored ?? new SSLError(CLOSED));
     this.#listeners = [
       ['secureConnect', () => verdict.resolve()],
       ['error', (error) => verdict.reject(error)],
-      ['close', () => verdict.reject(new SSLError('The server closed the connection in the TLS handshake'))],
+      ['close', () => verdict.reject(new SSLError(CLOSED))],
     ];
     for (const [event, listener] of this.#listeners) this.#socket.on(event, listener);
   }

@@ -2,11 +2,18 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type tls from 'node:tls';
+import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SSLError } from '../../src/exceptions.js';
 import { dial } from '../../src/transport/dial.js';
-import { HandshakeTimeout, secure, type TlsOptions, tlsConfiguration } from '../../src/transport/tls.js';
+import {
+  HandshakeTimeout,
+  secured,
+  type TlsConfiguration,
+  type TlsOptions,
+  tlsConfiguration,
+  tlsOpener,
+} from '../../src/transport/tls.js';
 import { type Authority, authority, type Identity, selfSigned } from '../support/authority.js';
 import { watchHandles } from '../support/leaks.js';
 import { type Peer, peer, tlsPeer } from '../support/peer.js';
@@ -42,14 +49,24 @@ async function connect(
     signal: bounds.signal ?? null,
     deadlineMs: bounds.withinMs === undefined ? null : performance.now() + bounds.withinMs,
   };
-  const tcp = await dialled(to);
   const { read, onread } = reader();
-  return { socket: await secure(tcp, host, tlsConfiguration(options), onread, limits), read };
+  const configuration = tlsConfiguration(options);
+  const socket = await dialled(to, host, configuration, onread);
+  await secured(socket, host, configuration, limits);
+  return { socket, read };
 }
 
-function dialled({ port }: Peer): Promise<net.Socket> {
-  const plain = { timeoutMs: null, sourceAddress: null, socketOptions: [], lookup: null, signal: null, onread: null };
-  return dial({ host: '127.0.0.1', port, ...plain });
+async function dialled(
+  { port }: Peer,
+  host: string,
+  configuration: TlsConfiguration,
+  onread: net.OnReadOpts,
+): Promise<tls.TLSSocket> {
+  const plain = { timeoutMs: null, sourceAddress: null, socketOptions: [], lookup: null, signal: null };
+  const open = tlsOpener(host, configuration);
+  const socket = await dial({ host: '127.0.0.1', port, ...plain, onread: () => onread, open });
+  if (!(socket instanceof tls.TLSSocket)) throw new Error('dial() gave a socket that it was not given');
+  return socket;
 }
 
 describe('tlsConfiguration()', () => {
@@ -99,7 +116,7 @@ describe('tlsConfiguration()', () => {
   });
 });
 
-describe('secure()', () => {
+describe('secured()', () => {
   test('gives a verified socket whose reads go to the callback', async () => {
     await using server = await tlsPeer(identity, (connection) => connection.write('hello'));
     const { socket, read } = await connect(server, 'a.test', { caCerts: ca.cert });
@@ -176,10 +193,20 @@ describe('secure()', () => {
 
   test('raises SSLError when the connection below is closed under it', async () => {
     await using server = await peer(() => {});
-    const tcp = await dialled(server);
-    const failing = secure(tcp, 'a.test', tlsConfiguration({}), reader().onread, { signal: null, deadlineMs: null });
+    const configuration = tlsConfiguration({});
+    const socket = await dialled(server, 'a.test', configuration, reader().onread);
+    const failing = secured(socket, 'a.test', configuration, { signal: null, deadlineMs: null });
     await (await server.connection(0)).take(1);
-    tcp.destroy();
+    socket.destroy();
+    await expect(failing).rejects.toThrow('The server closed the connection in the TLS handshake');
+  });
+
+  test('raises SSLError for a connection that was closed before anybody waited', async () => {
+    await using server = await peer(() => {});
+    const configuration = tlsConfiguration({});
+    const socket = await dialled(server, 'a.test', configuration, reader().onread);
+    socket.destroy();
+    const failing = secured(socket, 'a.test', configuration, { signal: null, deadlineMs: null });
     await expect(failing).rejects.toThrow('The server closed the connection in the TLS handshake');
   });
 
