@@ -143,7 +143,7 @@ export class ProtocolError extends HTTPError {
 export const ConnectionError = ProtocolError;
 export type ConnectionError = ProtocolError;
 
-/** All retries are used up: `reason` (also the `cause`) is the last failure, and is null after a redirect too many. */
+/** All retries are used up: `reason` (also the `cause`) is the last failure, and says so where redirects or bad statuses used them up. */
 export class MaxRetryError extends RequestError {
   static {
     name(MaxRetryError, 'MaxRetryError');
