@@ -1,7 +1,13 @@
 import { getEventListeners } from 'node:events';
 import { describe, expect, test, vi } from 'vitest';
+import { bodySource } from '../../src/body/source.js';
 import { ContentQueue } from '../../src/engine/content-queue.js';
-import { type Exchanged, ExchangeFailure, type ExchangeRequest } from '../../src/engine/session.js';
+import {
+  type Exchanged,
+  ExchangeFailure,
+  type ExchangeRequest,
+  type TransferProgress,
+} from '../../src/engine/session.js';
 import { ProtocolError, ReadTimeoutError } from '../../src/exceptions.js';
 import { timersLeftBy, watchHandles } from '../support/leaks.js';
 import { answering, ok, type PeerConnection, peer } from '../support/peer.js';
@@ -476,5 +482,105 @@ describe('Session, streaming', () => {
     expect(written).toBeLessThan(32 * 1_048_576);
     for (let read = 0; read < before + 1_048_576; ) read += (await content.read(65_536))?.length ?? 0;
     expect(written).toBeGreaterThan(before);
+  });
+});
+
+describe('Session, telling of progress', () => {
+  test('tells of each piece that was sent, in one write or many', async () => {
+    await using server = await peer(async (connection) => {
+      for (const size of [5, 300_000]) {
+        await connection.request();
+        await connection.take(size);
+        connection.write(ok('done'));
+      }
+    });
+    using connection = await connected(server);
+    const told: unknown[] = [];
+    const onUploadProgress = (progress: TransferProgress) => void told.push(progress);
+    for (const size of [5, 300_000]) {
+      await connection.session.exchange(post(bodySource(Buffer.alloc(size)), size, { onUploadProgress }));
+    }
+    expect(told).toEqual([
+      { transferred: 5, total: 5 },
+      { transferred: 262_144, total: 300_000 },
+      { transferred: 300_000, total: 300_000 },
+    ]);
+  });
+
+  test('tells of a streamed body, and of content that came, with the total where it is known', async () => {
+    await using server = await peer(async (connection) => {
+      for (;;) {
+        await connection.request();
+        await connection.take(13);
+        connection.write(`${CHUNKED}5\r\nhello\r\n0\r\n\r\n`);
+      }
+    });
+    using connection = await connected(server);
+    const told: unknown[] = [];
+    const tell = (progress: TransferProgress) => void told.push(progress);
+    const request = post(streamed([Buffer.from('abc')]).body, null, {
+      onUploadProgress: tell,
+      onDownloadProgress: tell,
+    });
+    await connection.session.exchange(request);
+    expect(told).toEqual([
+      { transferred: 3, total: null },
+      { transferred: 5, total: null },
+    ]);
+    await using second = await peer(answering(ok('hello')));
+    using other = await connected(second);
+    await other.session.exchange(get({ onDownloadProgress: tell }));
+    expect(told.at(-1)).toEqual({ transferred: 5, total: 5 });
+  });
+
+  test('fails with what it is told by the listener', async () => {
+    await using server = await peer(answering(ok('hello')));
+    const fail = () => {
+      throw new RangeError('not mine');
+    };
+    for (const given of [post(bodySource('abc'), 3, { onUploadProgress: fail }), get({ onDownloadProgress: fail })]) {
+      using connection = await connected(server);
+      expect((await failureOf(connection.session.exchange(given))).error).toEqual(new RangeError('not mine'));
+      expect(connection.told).toEqual(['closed']);
+    }
+  });
+});
+
+describe('Session, expecting 100 (Continue)', () => {
+  const asking = (seconds: number) => post(bodySource('hello'), 5, { expectContinue: seconds });
+
+  test('sends the content when the server says so', async () => {
+    await using server = await peer(async (connection) => {
+      await connection.request();
+      expect(connection.received.endsWith('\r\n\r\n')).toBe(true);
+      connection.write('HTTP/1.1 100 Continue\r\n\r\n');
+      connection.write(ok(await connection.take(5)));
+    });
+    using connection = await connected(server);
+    expect(await contentOf(await connection.session.exchange(asking(60)))).toBe('hello');
+    expect(connection.told).toEqual(['idle']);
+  });
+
+  test('sends it all the same when the server has had its time', async () => {
+    await using server = await peer(async (connection) => {
+      await connection.request();
+      connection.write(ok(await connection.take(5)));
+    });
+    using connection = await connected(server);
+    expect(await contentOf(await connection.session.exchange(asking(0.01)))).toBe('hello');
+    expect(connection.told).toEqual(['idle']);
+  });
+
+  test('sends nothing of it after a final response, and leaves no timer', async () => {
+    const left = await timersLeftBy(async () => {
+      await using server = await peer(answering('HTTP/1.1 417 Expectation Failed\r\nContent-Length: 2\r\n\r\nno'));
+      using connection = await connected(server);
+      expect(await contentOf(await connection.session.exchange(asking(60)))).toBe('no');
+      expect(connection.told).toEqual(['closed']);
+      const peers = await server.connection(0);
+      await peers.closed;
+      expect(peers.received.endsWith('\r\n\r\n')).toBe(true);
+    });
+    expect(left).toBe(0);
   });
 });

@@ -39,14 +39,13 @@ export class PeerConnection {
   }
 
   /** The next head, up to and with its empty line. Never settles if the client leaves before. */
-  async request(): Promise<string> {
-    const end = await this.#when(() => {
-      const at = this.#bytes.indexOf('\r\n\r\n', this.#taken);
-      return at === -1 ? null : at + 4;
-    });
-    const head = this.#bytes.toString('latin1', this.#taken, end);
-    this.#taken = end;
-    return head;
+  request(): Promise<string> {
+    return this.#through('\r\n\r\n');
+  }
+
+  /** The next line, with its CRLF. */
+  line(): Promise<string> {
+    return this.#through('\r\n');
   }
 
   /** The next `count` bytes, as latin1. */
@@ -88,6 +87,16 @@ export class PeerConnection {
 
   reset(): void {
     this.socket.resetAndDestroy();
+  }
+
+  async #through(border: string): Promise<string> {
+    const end = await this.#when(() => {
+      const at = this.#bytes.indexOf(border, this.#taken);
+      return at === -1 ? null : at + border.length;
+    });
+    const text = this.#bytes.toString('latin1', this.#taken, end);
+    this.#taken = end;
+    return text;
   }
 
   /** Looks again with every byte; stays unsettled if the client leaves before. */
