@@ -357,8 +357,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           continue;
         }
         const { response } = outcome;
-        const location = call.redirect ? response.getRedirectLocation() : false;
-        if (location !== null && location !== false) {
+        // As in the reference, an empty Location points nowhere.
+        const location = call.redirect && response.getRedirectLocation();
+        if (location) {
           const step = await this.#redirect(message, response, location, retries, call);
           if (step === null) {
             isAnswered = true;

@@ -111,7 +111,7 @@ export class PoolManager extends RequestMethods {
     if (options === undefined && !hasHeaders) {
       const response = await pool.urlopen(method, first.requestUri, PLAIN_HOP);
       const location = response.getRedirectLocation();
-      if (location === false || location === null) return response;
+      if (!location) return response;
       return await this.#follow(method, first, response, resolveUrlopenOptions(undefined), {});
     }
     const call = resolveUrlopenOptions(options);
@@ -127,8 +127,8 @@ export class PoolManager extends RequestMethods {
       _followsRedirects: call.redirect,
     };
     const response = await pool.urlopen(method, first.requestUri, hop);
-    const location = call.redirect ? response.getRedirectLocation() : false;
-    if (location === false || location === null) return response;
+    const location = call.redirect && response.getRedirectLocation();
+    if (!location) return response;
     return await this.#follow(method, first, response, call, hop);
   }
 
@@ -253,7 +253,7 @@ export class PoolManager extends RequestMethods {
     let retries = response.retries ?? Retry.fromInt(call.retries, { default: this.#defaultRetries });
     for (;;) {
       const location = response.getRedirectLocation();
-      if (location === false || location === null) return response;
+      if (!location) return response;
       // First: who has no redirects left gets the response, wherever it points to.
       const { raiseOnRedirect, removeHeadersOnRedirect } = retries;
       try {

@@ -293,10 +293,14 @@ export class HTTPResponse {
     return this.headers.get(name, fallback);
   }
 
-  /** Where a redirect points to; null if it does not say, false if the status is none of a redirect. */
+  /**
+   * Where a redirect points to; false if the status is none of a redirect, null if it does not say, or says several things:
+   * which of them was meant nobody can know.
+   */
   getRedirectLocation(): string | null | false {
     if (!REDIRECT_STATUSES.has(this.status)) return false;
-    return this.headers.get('location') ?? null;
+    const [location, ...others] = new Set(this.headers.getList('location'));
+    return location === undefined || others.length > 0 ? null : location;
   }
 
   /** What part of the representation this is, after a request with Range; null if the response does not say. */
