@@ -157,6 +157,10 @@ export class HTTPResponse {
   #decodedEnded = false;
   /** From when decoding has begun, content as it came cannot be had. */
   #wasDecoded = false;
+  /** One read at a time: two that wait for a decoder would each put what is left over in the place of the other's. */
+  #isDecoding = false;
+  /** Closed before its end: whoever waits for content then has not come to the end of it. */
+  #isGivenUp = false;
   /** What was decoded beyond what was asked for, or preloaded: it is given before anything else. */
   #ahead: Buffer = EMPTY;
 
@@ -427,12 +431,13 @@ export class HTTPResponse {
    * ```
    */
   async saveTo(target: string | URL | Writable | WritableStream): Promise<number> {
+    checkTarget(target);
     try {
       if (typeof target === 'string' || target instanceof URL) {
-        return await saveToFile(target, (buffer) => this.readInto(buffer));
+        return await saveToFile(target, (buffer) => this.#wanted(this.readInto(buffer)));
       }
-      if (target instanceof WritableStream) return await saveToWritableStream(target, this.stream());
-      return await saveToWritable(target, this.stream());
+      if (target instanceof WritableStream) return await saveToWritableStream(target, this.#wantedPieces());
+      return await saveToWritable(target, this.#wantedPieces());
     } catch (error) {
       this.close();
       throw error;
@@ -477,7 +482,8 @@ export class HTTPResponse {
   /** The content as text, in the charset of its Content-Type, else UTF-8. */
   async text(): Promise<string> {
     const bytes = await this.#whole();
-    return textDecoder(this.headers.get('content-type')).decode(bytes);
+    const decoder = textDecoder(this.headers.get('content-type'));
+    return decoder.encoding === 'windows-1252' ? fromWindows1252(bytes) : decoder.decode(bytes);
   }
 
   /**
@@ -534,7 +540,9 @@ export class HTTPResponse {
     this.#decodedEnded = true;
     // Ends the decoder's handles; it cannot fail, as nothing is read any more.
     void this.#decoded?.return(undefined);
-    if (!this.#content.isExhausted) this.#content.abandon();
+    if (this.#content.isExhausted) return;
+    this.#isGivenUp = true;
+    this.#content.abandon();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -592,6 +600,22 @@ export class HTTPResponse {
     this.#decodedEnded = true;
   }
 
+  /** The content, for one who takes its end for the end of the whole. */
+  async *#wantedPieces(): AsyncGenerator<Buffer, void, undefined> {
+    yield* this.stream();
+    this.#checkNotGivenUp();
+  }
+
+  async #wanted(reading: Promise<number>): Promise<number> {
+    const count = await reading;
+    if (count === 0) this.#checkNotGivenUp();
+    return count;
+  }
+
+  #checkNotGivenUp(): void {
+    if (this.#isGivenUp) throw new HTTPError('Cannot read on: the response was closed before its end');
+  }
+
   /** What is left, together; kept as `data`. */
   async #readAll(decode: boolean): Promise<Buffer> {
     const pieces: Buffer[] = [];
@@ -620,7 +644,13 @@ export class HTTPResponse {
     if (this.#decodedEnded) return null;
     this.#wasDecoded = true;
     this.#decoded ??= decodeStream(this.#encodedPieces(), codings, this.#limits);
-    const step = await this.#decoded.next();
+    if (this.#isDecoding) {
+      throw new HTTPError('Cannot read: another read of this response is still waiting for bytes');
+    }
+    this.#isDecoding = true;
+    const step = await this.#decoded.next().finally(() => {
+      this.#isDecoding = false;
+    });
     if (step.done === true) {
       this.#decodedEnded = true;
       return null;
@@ -651,8 +681,11 @@ export class HTTPResponse {
 
   /** With `enforceContentLength: false`, content that is shorter than announced just ends. */
   async #guarded<T>(reading: Promise<T>, atEnd: T): Promise<T> {
+    const wasGivenUp = this.#isGivenUp;
     try {
-      return await reading;
+      const content = await reading;
+      if (content === atEnd && !wasGivenUp) this.#checkNotGivenUp();
+      return content;
     } catch (error) {
       const isShort =
         error instanceof ProtocolError && error.cause instanceof IncompleteRead && error.cause.expected !== null;
@@ -688,6 +721,23 @@ function checkAmount(method: string, amt: unknown): void {
   }
   const least = method === 'stream' ? 1 : 0;
   if (amt < least) throw new RangeError(`Cannot ${method} ${amt} bytes: it must be at least ${least}`);
+}
+
+function checkTarget(target: unknown): void {
+  const isPlace = typeof target === 'string' || target instanceof URL || target instanceof WritableStream;
+  const isWritable = typeof target === 'object' && target !== null && 'write' in target && 'end' in target;
+  if (isPlace || isWritable) return;
+  throw new TypeError(`Cannot save to ${describe(target)}: it must be a path, a file: URL or a writable stream`);
+}
+
+/** What 0x80 to 0x9F stand for. */
+const WINDOWS_1252 = '€\x81‚ƒ„…†‡ˆ‰Š‹Œ\x8dŽ\x8f\x90‘’“”•–—˜™š›œ\x9džŸ';
+
+/** Of its own, because the TextDecoder of Node 20 and others takes windows-1252, and so latin1 and ASCII, for ISO 8859-1. */
+function fromWindows1252(bytes: Buffer): string {
+  return bytes
+    .toString('latin1')
+    .replace(/[\x80-\x9f]/g, (control) => WINDOWS_1252.charAt(control.charCodeAt(0) - 0x80));
 }
 
 /** Of the charset that a Content-Type names; UTF-8 where it names none, or one that is unknown (WHATWG labels). */

@@ -32,28 +32,37 @@ async function copyToFile(file: FileHandle, fill: Fill): Promise<number> {
   let total = 0;
   try {
     for (;;) {
-      const count = await fillUp(filling, fill);
+      const { count, failure } = await fillUp(filling, fill);
       await written;
-      if (count === 0) return total;
+      if (count === 0 && failure === null) return total;
       [filling, writing] = [writing, filling];
       written = writeAll(file, writing.subarray(0, count), total);
       // Awaited at the next turn, or below.
       written.catch(() => {});
       total += count;
+      if (failure !== null) throw failure.error;
     }
   } finally {
     await written;
   }
 }
 
-async function fillUp(buffer: Buffer, fill: Fill): Promise<number> {
+/** What came before content breaks off is worth keeping: a download can be taken up from there. */
+async function fillUp(
+  buffer: Buffer,
+  fill: Fill,
+): Promise<{ readonly count: number; readonly failure: { readonly error: unknown } | null }> {
   let filled = 0;
-  while (filled < buffer.length) {
-    const count = await fill(buffer.subarray(filled));
-    if (count === 0) break;
-    filled += count;
+  try {
+    while (filled < buffer.length) {
+      const count = await fill(buffer.subarray(filled));
+      if (count === 0) break;
+      filled += count;
+    }
+  } catch (error) {
+    return { count: filled, failure: { error } };
   }
-  return filled;
+  return { count: filled, failure: null };
 }
 
 async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

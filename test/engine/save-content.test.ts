@@ -93,7 +93,7 @@ describe('saveToFile()', () => {
     expect(asked).toBe(0);
   });
 
-  test('saveToFile() keeps what was written until the content breaks off, and closes the file', async () => {
+  test('saveToFile() keeps everything that came before the content breaks off, and closes the file', async () => {
     const path = join(folder, 'broken off');
     const bytes = content(1_100_000);
     const good = filling(bytes);
@@ -103,9 +103,7 @@ describe('saveToFile()', () => {
       return count;
     };
     expect(await rejection(saveToFile(path, fill))).toBe(broken);
-    const kept = await readFile(path);
-    expect(kept.equals(bytes.subarray(0, kept.length))).toBe(true);
-    expect(kept.length).toBe(1_048_576);
+    expect((await readFile(path)).equals(bytes)).toBe(true);
     if (process.platform === 'linux') expect(await openDescriptors(path)).toBe(0);
   });
 
