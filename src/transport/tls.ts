@@ -49,11 +49,23 @@ export interface TlsConfiguration {
 }
 
 /** What `tls.connect` looks up and we do not want, as own properties: a polluted Object.prototype must not set it. */
-const UNSET = Object.fromEntries(
-  ['session', 'pskCallback', 'requestOCSP', 'enableTrace', 'isServer', 'server', 'path', 'lookup', 'timeout', 'signal']
-    .concat(['allowHalfOpen', 'pauseOnConnect', 'highWaterMark', 'SNICallback', 'ALPNCallback'])
-    .map((name) => [name, undefined]),
-);
+const UNSET = {
+  session: undefined,
+  pskCallback: undefined,
+  requestOCSP: undefined,
+  enableTrace: undefined,
+  isServer: undefined,
+  server: undefined,
+  path: undefined,
+  lookup: undefined,
+  timeout: undefined,
+  signal: undefined,
+  allowHalfOpen: undefined,
+  pauseOnConnect: undefined,
+  highWaterMark: undefined,
+  SNICallback: undefined,
+  ALPNCallback: undefined,
+};
 
 const PEM_CERTIFICATES = /-----BEGIN CERTIFICATE-----[^-]*(?:-----END CERTIFICATE-----)?/g;
 
