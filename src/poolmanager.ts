@@ -88,7 +88,7 @@ export class PoolManager extends RequestMethods {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`Cannot use ${describe(options)} as options of a pool manager: they must be an object`);
     }
-    const { numPools, headers, ...connectionPoolKw }: PoolManagerOptions = Object.assign(Object.create(null), options);
+    const { numPools, headers, ...connectionPoolKw } = ownOptions(options);
     super({ headers });
     this.connectionPoolKw = Object.freeze(connectionPoolKw);
     this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
@@ -146,9 +146,10 @@ export class PoolManager extends RequestMethods {
     } = {},
   ): HTTPConnectionPool {
     if (typeof host !== 'string' || host === '') throw new LocationValueError('No host specified.');
-    const scheme = (options.scheme ?? 'http').toLowerCase();
-    const port = options.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
-    return this.connectionFromContext({ ...this.#merged(options.poolKwargs), scheme, host, port });
+    const own = ownOptions(options);
+    const scheme = (own.scheme ?? 'http').toLowerCase();
+    const port = own.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
+    return this.connectionFromContext({ ...this.#merged(own.poolKwargs), scheme, host, port });
   }
 
   /** The pool for the host of a URL. */
@@ -158,7 +159,7 @@ export class PoolManager extends RequestMethods {
   ): HTTPConnectionPool {
     const { scheme, host, port } = parseUrl(url);
     if (host === null) throw new LocationValueError(`No host specified in ${describe(url)}`);
-    return this.connectionFromHost(host, { port, scheme, poolKwargs: options.poolKwargs });
+    return this.connectionFromHost(host, { port, scheme, poolKwargs: ownOptions(options).poolKwargs });
   }
 
   /** The pool for a request context: scheme, host, port, and the options of a pool. */
@@ -292,6 +293,11 @@ export class PoolManager extends RequestMethods {
       retries = response.retries ?? retries;
     }
   }
+}
+
+/** Own properties only: a polluted Object.prototype must not add headers or options of a pool. */
+function ownOptions<T extends object>(options: T): T {
+  return Object.assign(Object.create(null), options);
 }
 
 /** What is said of TLS makes no difference without it. */

@@ -201,11 +201,10 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
 });
 
 /** What a manager tells a pool of a request without options: one object for all, as nothing in it changes. */
-export const PLAIN_HOP: UrlopenOptions = Object.freeze({
-  redirect: false,
-  assertSameHost: false,
-  _followsRedirects: true,
-});
+export const PLAIN_HOP: UrlopenOptions = Object.freeze(
+  // Without a prototype: what others have put there is none of the caller's options.
+  Object.assign(Object.create(null), { redirect: false, assertSameHost: false, _followsRedirects: true }),
+);
 
 const RESOLVED_PLAIN_HOP: ResolvedUrlopenOptions = resolveOptions('a request', PLAIN_HOP, RULES, DEFAULTS);
 

@@ -72,13 +72,15 @@ export abstract class RequestMethods {
 
   /** Makes a request with `fields` in the URL's query. */
   async requestEncodeUrl(method: string, url: string, options: RequestEncodeUrlOptions = {}): Promise<HTTPResponse> {
-    const { fields, ...rest } = ownOptions(options);
-    return await this.urlopen(method, withFields(url, fields), rest);
+    const own = ownOptions(options);
+    return await this.urlopen(method, withFields(url, own.fields), without(own, 'fields'));
   }
 
   /** Makes a request with `fields` as its content. */
   async requestEncodeBody(method: string, url: string, options: RequestEncodeBodyOptions = {}): Promise<HTTPResponse> {
-    const { fields, encodeMultipart = true, multipartBoundary, ...rest } = ownOptions(options);
+    const own = ownOptions(options);
+    const { fields, encodeMultipart = true, multipartBoundary } = own;
+    const rest = without(own, 'fields', 'encodeMultipart', 'multipartBoundary');
     if (fields === undefined || fields === null) return await this.urlopen(method, url, rest);
     if (isGiven(rest.body)) {
       throw new TypeError('Cannot send fields and body in one request: both would be its content');
@@ -101,10 +103,12 @@ export abstract class RequestMethods {
   async #request(method: string, url: string, options: RequestOptions): Promise<HTTPResponse> {
     checkMethod(method);
     const name = upperCase(method);
-    const { json, ...rest } = ownOptions(options);
+    const own = ownOptions(options);
+    const { json } = own;
+    const rest = without(own, 'json');
     if (json !== undefined) return await this.#requestJson(name, url, json, rest);
     if (!METHODS_WITH_FIELDS_IN_URL.has(name)) return await this.requestEncodeBody(name, url, rest);
-    const { encodeMultipart: _, multipartBoundary: __, ...inUrl } = rest;
+    const inUrl = without(rest, 'encodeMultipart', 'multipartBoundary');
     // As above: urlencode refuses what it cannot write.
     return await this.requestEncodeUrl(name, url, inUrl as RequestEncodeUrlOptions);
   }
@@ -160,4 +164,11 @@ function ownOptions<T extends object>(options: T): T {
     throw new TypeError(`Cannot use ${describe(options)} as options of a request: they must be an object`);
   }
   return Object.assign(Object.create(null), options);
+}
+
+/** As {@link ownOptions}, but for some names: `...rest` would be an object with a prototype again. */
+function without<T extends object, K extends keyof T & string>(options: T, ...names: readonly K[]): Omit<T, K> {
+  const rest = ownOptions(options);
+  for (const name of names) delete rest[name];
+  return rest;
 }
