@@ -383,10 +383,13 @@ describeWith(['nginx', 'curl'], 'nginx', () => {
   test('PoolManager.request() follows a redirect to another origin, without the credentials', async () => {
     await using http = new PoolManager();
     const headers = makeHeaders({ basicAuth: 'user:pass' });
-    const response = await http.request('GET', `${nginx.main}/elsewhere`, { headers });
-    expect(response.url).toBe(`${nginx.stingy}/hello.txt`);
+    const marker = `?elsewhere=${Math.random()}`;
+    const response = await http.request('GET', `${nginx.main}/elsewhere${marker}`, { headers });
+    expect(response.url).toBe(`${nginx.stingy}/hello.txt${marker}`);
     expect(response.data).toEqual(HELLO);
     expect(http.pools.size).toBe(2);
+    const seen = await nginx.requests(marker, 2);
+    expect(seen.map(({ authorization }) => authorization)).toEqual([headers.authorization, '']);
   });
 
   test('HTTPConnectionPool waits as long as Retry-After says', async () => {

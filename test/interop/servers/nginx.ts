@@ -15,6 +15,8 @@ export interface LoggedRequest {
   readonly method: string;
   readonly uri: string;
   readonly status: number;
+  /** '' if the request brought none. */
+  readonly authorization: string;
 }
 
 export interface Nginx extends RunningServer {
@@ -85,7 +87,7 @@ http {
   types { text/plain txt; application/json json; }
   default_type application/octet-stream;
   log_format request escape=json
-    '{"connection":$connection,"nth":$connection_requests,"method":"$request_method","uri":"$request_uri","status":$status}';
+    '{"connection":$connection,"nth":$connection_requests,"method":"$request_method","uri":"$request_uri","status":$status,"authorization":"$http_authorization"}';
   access_log ${folder}/access.log request;
   client_body_temp_path ${folder}/bodies; proxy_temp_path ${folder}/bodies; fastcgi_temp_path ${folder}/bodies;
   uwsgi_temp_path ${folder}/bodies; scgi_temp_path ${folder}/bodies;
@@ -107,7 +109,7 @@ http {
     location = /303      { return 303 /echo?from=303; }
     location = /307      { return 307 /echo?from=307; }
     location = /308      { return 308 /echo?from=308; }
-    location = /elsewhere { return 302 http://127.0.0.1:${stingy}/hello.txt; }
+    location = /elsewhere { return 302 http://127.0.0.1:${stingy}/hello.txt$is_args$args; }
     location = /loop     { return 302 /loop; }
     location = /204      { return 204; }
     location = /304      { return 304; }
