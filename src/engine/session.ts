@@ -182,6 +182,7 @@ export class Session implements LinkReceiver, ContentFlow {
   rest(): void {
     this.link.setReferenced(false);
     this.#clearReadTimer();
+    this.#parser.forget();
   }
 
   /** Closes the link; an exchange in flight fails with `why`. */
@@ -347,6 +348,8 @@ export class Session implements LinkReceiver, ContentFlow {
 
   /** Once the response has come, waiting is for its content, whatever the rest of the request does. */
   #onSending(exchange: Exchange, isPeersTurn: boolean): void {
+    // A writer that is stopped while it waits wakes up once more.
+    if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
     if (exchange.queue !== null || exchange.collector !== null) return;
     if (isPeersTurn) this.#beginWait(exchange.request);
     else this.#isWaiting = false;

@@ -20,7 +20,7 @@ import type { ResponseLimits } from './limits.js';
 export interface ScannedSection {
   readonly text: string;
   /** Three numbers a line: where its name begins, where its colon is, where its CRLF is. */
-  readonly lines: Uint32Array;
+  readonly lines: readonly number[];
   readonly lineCount: number;
   /** Where the first field line begins: after the status line. */
   readonly fieldsStart: number;
@@ -47,7 +47,8 @@ type State =
 
 export class HeadScanner implements ScannedSection {
   text = '';
-  lines = new Uint32Array(3 * 64);
+  /** An ordinary array: a typed one of useful size costs every idle connection 1 kB. */
+  readonly lines: number[] = [];
   lineCount = 0;
   fieldsStart = 0;
 
@@ -63,6 +64,11 @@ export class HeadScanner implements ScannedSection {
 
   beginHead(): void {
     this.#begin('version');
+  }
+
+  /** Drops the text of the last section. */
+  forget(): void {
+    this.text = '';
   }
 
   beginTrailers(): void {
@@ -175,11 +181,6 @@ export class HeadScanner implements ScannedSection {
   #beginLine(position: number): void {
     if (this.lineCount >= this.#limits.maxFields) {
       throw new ProtocolError(`The response has more than ${this.#limits.maxFields} fields in one section`);
-    }
-    if (this.lineCount * 3 === this.lines.length) {
-      const grown = new Uint32Array(this.lines.length * 2);
-      grown.set(this.lines);
-      this.lines = grown;
     }
     this.lines[this.lineCount * 3] = position;
   }

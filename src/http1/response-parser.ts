@@ -80,6 +80,13 @@ export class ResponseParser {
     this.contentBytes = 0;
   }
 
+  /** Drops what is left of the last response: nothing is asked for, perhaps for long. */
+  forget(): void {
+    this.head = null;
+    this.trailerSection = '';
+    this.#scanner.forget();
+  }
+
   /** Lends the bytes of one read, `length` of them, until the next push. */
   push(bytes: Buffer, length: number): void {
     if (length > 0) this.hasBegun = true;

@@ -60,6 +60,7 @@ export function raceConnect(
 
 /** The families in turn, beginning with the first address's (RFC 8305 section 4, First Address Family Count 1). */
 export function attemptOrder(addresses: readonly Address[]): readonly Address[] {
+  if (addresses.length < 2) return addresses;
   const first = addresses.filter(({ family }) => family === addresses[0]?.family);
   const other = addresses.filter(({ family }) => family !== addresses[0]?.family);
   const order: Address[] = [];

@@ -274,7 +274,7 @@ function scan(section: Section, pieces: readonly string[], limits: Partial<Respo
 
 function seenBy({ text, fieldsStart, lines, lineCount }: HeadScanner): Omit<Scanned, 'length'> {
   const found = Array.from({ length: lineCount }, (_, line): [string, string] => {
-    const [start, colon, end] = lines.subarray(line * 3);
+    const [start, colon, end] = lines.slice(line * 3);
     return [text.slice(start, colon), text.slice((colon ?? Number.NaN) + 1, end)];
   });
   return { text, fieldsStart, lines: found };
