@@ -4,6 +4,7 @@
  * The pieces come in one buffer that is used again, with line ends behind each piece, as a read buffer holds the rest of
  * former reads: a parser that looks past the end of a piece, or at bytes it was lent before, sees the wrong ones.
  */
+import { isDeepStrictEqual } from 'node:util';
 import { DEFAULT_RESPONSE_LIMITS, type ResponseLimits } from '../../src/http1/limits.js';
 import type { ResponseHead } from '../../src/http1/response-head.js';
 import { ResponseParser } from '../../src/http1/response-parser.js';
@@ -42,7 +43,8 @@ export function receiveNext(parser: ResponseParser, pieces: readonly string[], c
   let head: ResponseHead | null = null;
   let outcome: Received['outcome'] = 'waiting';
   let leftover = '';
-  const buffer = Buffer.alloc(Math.max(...pieces.map((piece) => piece.length), 0) + 16, '\r\n');
+  const longest = pieces.reduce((length, piece) => Math.max(length, piece.length), 0);
+  const buffer = Buffer.alloc(longest + 16, '\r\n');
   try {
     for (const piece of pieces) {
       buffer.write(piece, 'latin1');
@@ -72,4 +74,12 @@ export function shapesOf(wire: string): readonly (readonly string[])[] {
   const lines = wire.split(/(?<=\n)/);
   const halves = Array.from({ length: wire.length + 1 }, (_, at) => [wire.slice(0, at), wire.slice(at)]);
   return [[wire], [...wire], lines, lines.flatMap((line) => ['', line]), ...halves];
+}
+
+/** Reads one response out of `wire` in all its shapes, and gives the reading if they have one. */
+export function receiveInAllShapes(wire: string, options: ReceiveOptions = {}): Received {
+  const whole = receive([wire], options);
+  const oddShape = shapesOf(wire).find((pieces) => !isDeepStrictEqual(receive(pieces, options), whole));
+  if (oddShape === undefined) return whole;
+  throw new Error(`Not read as the whole is: ${JSON.stringify(oddShape)}`);
 }
