@@ -20,7 +20,14 @@ import {
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput } from './headers.js';
 import { DEFAULT_RESPONSE_LIMITS, type ResponseLimits } from './http1/limits.js';
-import { checkFieldLines, checkMethod, checkTarget, renderHead, requestFraming } from './http1/request-head.js';
+import {
+  asksToClose,
+  checkFieldLines,
+  checkMethod,
+  checkTarget,
+  renderHead,
+  requestFraming,
+} from './http1/request-head.js';
 import {
   boolean,
   checkedElsewhere,
@@ -353,7 +360,8 @@ export class HTTPConnection implements SessionOwner {
     open: DialOptions['open'] = undefined,
   ): Promise<Socket> {
     return dial({
-      host: host.startsWith('[') ? host.slice(1, -1) : host,
+      // A URL writes the % before an IPv6 zone as %25 (RFC 6874); the system knows it by its name.
+      host: host.startsWith('[') ? host.slice(1, -1).replace('%25', '%') : host,
       port: this.port,
       timeoutMs: deadlineMs === null ? null : Math.max(1, deadlineMs - performance.now()),
       sourceAddress: this.sourceAddress,
@@ -394,6 +402,7 @@ export class HTTPConnection implements SessionOwner {
       head,
       body,
       framing,
+      isLast: asksToClose(lines),
       isDiscardable: null,
       preloads: false,
       readTimeout: this.timeout.total === null ? this.timeout.readTimeout : this.timeout.total,
@@ -447,14 +456,17 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
   readonly #tls: TlsConfiguration;
 
   constructor(host: string, options: HTTPSConnectionOptions = {}) {
-    const { certReqs, caCerts, serverHostname, _tls, ...rest } = options;
+    // Own properties only: a polluted Object.prototype must not switch verification off.
+    const own: HTTPSConnectionOptions = Object.assign(Object.create(null), options);
+    const { certReqs, caCerts, serverHostname, _tls, ...rest } = own;
     super(host, rest);
     const given = resolveOptions('TLS', { certReqs, caCerts, serverHostname }, TLS_RULES, NO_TLS_OPTIONS);
     this.#tls = _tls ?? tlsConfiguration(given);
   }
 
   protected override async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
-    const name = this.host.startsWith('[') ? this.host.slice(1, -1) : this.host;
+    // A zone says by which interface, not who answers: no certificate has it.
+    const name = this.host.startsWith('[') ? this.host.slice(1, -1).replace(/%.*/, '') : this.host;
     const socket = await this.dial(host, bounds, link, tlsOpener(name, this.#tls));
     await secured(socket, name, this.#tls, bounds);
     link.attach(socket);

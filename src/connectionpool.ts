@@ -44,6 +44,7 @@ import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { equalsIgnoringCase } from './http1/grammar.js';
 import {
+  asksToClose,
   checkFieldLines,
   checkMethod,
   checkTarget,
@@ -586,6 +587,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       body: message.body,
       framing: message.framing,
       preloads: call.preloadContent && call.enforceContentLength,
+      isLast: asksToClose(message.lines),
       isDiscardable: call.redirect || call._followsRedirects ? isRedirectOrBusy : isBusy,
       readTimeout: timeout.total === null ? read : Math.min(read ?? timeout.total, timeout.total),
       deadline,

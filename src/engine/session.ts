@@ -39,6 +39,8 @@ export interface ExchangeRequest {
   readonly head: string;
   readonly body: BodySource;
   readonly framing: RequestFraming;
+  /** Whether its head says that no other follows on the connection. */
+  readonly isLast: boolean;
   /** Whether content is gathered before the exchange is settled; else it is read from a queue. */
   readonly preloads: boolean;
   /** Tells statuses whose content is likely not wanted: it is not gathered, whatever `preloads` says. */
@@ -392,7 +394,8 @@ export class Session implements LinkReceiver, ContentFlow {
     this.#unwatch(exchange);
     this.#isWaiting = false;
     const requestIsComplete = exchange.writer === null || (exchange.writer.isFinished && this.link.isFlushed);
-    if (requestIsComplete && head.persistent && leftoverBytes === 0 && this.link.isOpen) {
+    const mayGoOn = head.persistent && !exchange.request.isLast;
+    if (requestIsComplete && mayGoOn && leftoverBytes === 0 && this.link.isOpen) {
       this.#state = IDLE;
       if (head.keepAliveSeconds !== undefined) this.keepAliveSeconds = head.keepAliveSeconds;
       this.#owner.sessionBecameIdle();

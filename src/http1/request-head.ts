@@ -8,7 +8,14 @@
 import { InvalidHeader } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
 import { VERSION } from '../version.js';
-import { equalsIgnoringCase, isFieldValue, isRequestTarget, isToken, withoutOuterBlanks } from './grammar.js';
+import {
+  equalsIgnoringCase,
+  isFieldValue,
+  isRequestTarget,
+  isToken,
+  listMembers,
+  withoutOuterBlanks,
+} from './grammar.js';
 
 /** One field line: its name and its value. */
 export type FieldLine = readonly [name: string, value: string];
@@ -74,6 +81,15 @@ export function checkFieldLines(lines: readonly FieldLine[]): readonly FieldLine
     return [name, withoutOuterBlanks(value)];
   });
   return checked;
+}
+
+/** Whether a request says that it is the last on its connection (RFC 9112 section 9.6). */
+export function asksToClose(lines: readonly FieldLine[]): boolean {
+  return lines.some(
+    ([name, value]) =>
+      equalsIgnoringCase(name, 'connection') &&
+      listMembers(value).some((option) => equalsIgnoringCase(option, 'close')),
+  );
 }
 
 /**

@@ -36,6 +36,7 @@ export function get(given: Partial<ExchangeRequest> = {}): ExchangeRequest {
     head: 'GET / HTTP/1.1\r\nHost: a.test\r\n\r\n',
     body: NO_BODY,
     framing: { kind: 'none' },
+    isLast: false,
     preloads: true,
     isDiscardable: null,
     readTimeout: 5,
