@@ -188,6 +188,8 @@ test('HeadScanner begins again as if nothing had been', () => {
   scanner.beginHead();
   expect(scanner.scan(second, 2, second.length)).toBe(second.length);
   expect(seenBy(scanner)).toEqual({ text: second.toString().slice(2), fieldsStart: 17, lines: [['C', ' 3']] });
+  scanner.forget();
+  expect(scanner.text).toBe('');
   scanner.beginTrailers();
   expect(scanner.scan(third, 0, third.length)).toBe(third.length);
   expect(seenBy(scanner)).toEqual({ text: 'D: 4\r\n\r\n', fieldsStart: 0, lines: [['D', ' 4']] });

@@ -218,6 +218,19 @@ describe('ResponseParser', () => {
     expect(parser.contentBytes).toBe(3);
   });
 
+  test('forgets the last response when it is told to, and reads the next as ever', () => {
+    const parser = new ResponseParser(DEFAULT_RESPONSE_LIMITS);
+    const wire = 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nT: 1\r\n\r\n';
+    parser.begin('GET');
+    const first = receiveNext(parser, [wire]);
+    parser.forget();
+    expect(parser).toMatchObject({ head: null, trailerSection: '' });
+    expect(receiveNext(parser, [wire])).toMatchObject({ head: null, outcome: 'waiting', leftover: wire });
+    parser.begin('GET');
+    parser.push(Buffer.alloc(0), 0);
+    expect(receiveNext(parser, [...wire])).toEqual(first);
+  });
+
   test('counts interim responses for each response anew', () => {
     const parser = new ResponseParser({ ...DEFAULT_RESPONSE_LIMITS, maxInterimResponses: 1 });
     for (let exchange = 0; exchange < 3; exchange++) {
