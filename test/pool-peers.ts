@@ -157,7 +157,7 @@ export function chunkedReply(pieces: readonly string[], fields: Record<string, s
 
 let certificate: Promise<{ readonly key: string; readonly cert: string }> | undefined;
 
-/** A certificate for localhost and 127.0.0.1 that signs itself; one for all tests of a file. */
+/** A certificate for localhost, 127.0.0.1 and ::1 that signs itself; one for all tests of a file. */
 export function testCertificate(): Promise<{ readonly key: string; readonly cert: string }> {
   certificate ??= generate([{ name: 'commonName', value: 'localhost' }], {
     keyType: 'ec',
@@ -170,6 +170,7 @@ export function testCertificate(): Promise<{ readonly key: string; readonly cert
         name: 'subjectAltName',
         altNames: [
           { type: 7, ip: '127.0.0.1' },
+          { type: 7, ip: '::1' },
           { type: 2, value: 'localhost' },
         ],
       },

@@ -331,6 +331,13 @@ describe('SEC-027 (CVE-2026-42264, CVE-2026-44494, CVE-2026-40175): a polluted O
     const results = [];
     const manager = new PoolManager();
     const pool = new HTTPConnectionPool('127.0.0.1', { port });
+    try {
+      const { VerifiedHTTPSConnection } = await import('./src/connection.ts');
+      new VerifiedHTTPSConnection('a.test');
+      results.push([200, 'connection']);
+    } catch (error) {
+      results.push([String(error), 'connection']);
+    }
     for (const make of [
       () => manager.request('GET', url + '/a'),
       () => manager.request('GET', url + '/b', {}),
@@ -364,7 +371,10 @@ describe('SEC-027 (CVE-2026-42264, CVE-2026-44494, CVE-2026-40175): a polluted O
       { timeout: 15_000, env: { ...process.env, PEER_URL: peer.url } },
     );
     expect(JSON.parse(stdout)).toEqual(
-      ['/a', '/b', '/c', '/d', '/there', '/e', '/f', '/g', '/h', '/there', '/i', '/j'].map((t) => [200, t]),
+      ['connection', '/a', '/b', '/c', '/d', '/there', '/e', '/f', '/g', '/h', '/there', '/i', '/j'].map((t) => [
+        200,
+        t,
+      ]),
     );
     expect(peer.received).not.toMatch(/evil|proxy|expect/i);
     const methods = peer.requests.map(({ method, target }) => `${method} ${target}`);
