@@ -327,14 +327,17 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       call.retries === undefined && mayRedirect
         ? this.retries
         : Retry.fromInt(call.retries, { redirect: mayRedirect, default: this.retries });
-    let message = this.#firstMessage(method, url, call, retries);
-    call.signal?.throwIfAborted();
-    if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
+    const body = sourceOf(call);
     let needsFresh = false;
-    let isAnswered = false;
+    /** A redirect that the manager follows may need the body yet. */
+    let isHandedOn = false;
     this.#activeCalls++;
     try {
+      let message = this.#firstMessage(method, url, call, body, retries);
+      call.signal?.throwIfAborted();
+      if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
       for (;;) {
+        if (message.body.kind === 'stream') message.body.assertUnspent();
         // Not in a function of its own: on the fast path this is the one promise of the attempt.
         let outcome: Outcome;
         const idle = needsFresh || this.#hasLimits(call) ? null : this.#store.takeIdle();
@@ -362,24 +365,19 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         const location = call.redirect && response.getRedirectLocation();
         if (location) {
           const step = await this.#redirect(message, response, location, retries, call);
-          if (step === null) {
-            isAnswered = true;
-            return await this.#finished(response, call);
-          }
+          if (step === null) return await this.#finished(response, call);
           retries = step.retries;
           message = step.message;
           continue;
         }
         if (mustRetry(message, response, retries)) {
           const left = await this.#afterStatus(message, response, retries, call);
-          if (left === null) {
-            isAnswered = true;
-            return await this.#finished(response, call);
-          }
+          if (left === null) return await this.#finished(response, call);
           retries = left;
           continue;
         }
-        if (call.preloadContent && !isWantedByCaller(response, call)) {
+        isHandedOn = isWantedByCaller(response, call);
+        if (call.preloadContent && !isHandedOn) {
           try {
             const preloading = response._preload();
             if (preloading !== undefined) await preloading;
@@ -390,12 +388,12 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
             continue;
           }
         }
-        isAnswered = true;
         return response;
       }
     } finally {
       this.#activeCalls--;
-      if (!isAnswered && message.body.kind === 'stream') message.body.discard?.();
+      // Does nothing to a body whose sending has begun.
+      if (!isHandedOn && body.kind === 'stream') body.discard?.();
       if (this.#isRetired) this.#closeIfDone();
     }
   }
@@ -461,10 +459,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   // What is sent
 
-  #firstMessage(method: string, url: string, call: ResolvedUrlopenOptions, retries: Retry): Message {
+  #firstMessage(method: string, url: string, call: ResolvedUrlopenOptions, body: BodySource, retries: Retry): Message {
     const given = checkFieldLines(fieldLines(call.headers ?? this.headers));
-    const body = sourceOf(call);
-    const waits = call.expectContinue !== null && body.kind !== 'none';
+    const waits = call.expectContinue !== null && hasContent(body);
     const lines = waits ? withExpectation(given) : given;
     return this.#message(method, this.#place(url, call, retries), lines, body, call.chunked);
   }
@@ -594,7 +591,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       onInformational: call.onInformational === null ? null : informer(call.onInformational),
       onUploadProgress: call.onUploadProgress,
       onDownloadProgress: call.onDownloadProgress,
-      expectContinue: message.body.kind === 'none' ? null : call.expectContinue,
+      expectContinue: hasContent(message.body) ? call.expectContinue : null,
       signal: call.signal,
       pool: this,
     });
@@ -634,6 +631,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   /** What is left of the retries, after the pause that they ask for. */
   async #afterFailure(message: Message, error: Error, retries: Retry, call: ResolvedUrlopenOptions): Promise<Retry> {
     const left = retries.increment({ method: message.method, url: message.target, error, _pool: this });
+    if (message.body.kind === 'stream') message.body.assertUnspent(error);
     await left.sleep(null, sleepOptions(call));
     return left;
   }
@@ -687,6 +685,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     const left = await this.#spend(retries, message, response, retries.raiseOnStatus);
     if (left === null) return null;
     await response.drainConn();
+    if (message.body.kind === 'stream') message.body.assertUnspent();
     await left.sleep(response, sleepOptions(call));
     return left;
   }
@@ -786,6 +785,12 @@ function isReplayable(body: BodySource): boolean {
 
 function withExpectation(lines: readonly FieldLine[]): readonly FieldLine[] {
   return [...lines.filter(([name]) => !equalsIgnoringCase(name, 'expect')), ['Expect', '100-continue']];
+}
+
+/** Without any, there is nothing to wait with (RFC 9110 section 10.1.1). */
+function hasContent(body: BodySource): boolean {
+  const length = lengthOf(body);
+  return length !== undefined && length !== 0;
 }
 
 function lengthOf(body: BodySource): number | null | undefined {

@@ -6,6 +6,7 @@
  * never serves another; the one used least recently is given up when there are too many. How often a request is tried in one
  * place is the pool's to know.
  */
+import type { BodySource } from './body/source.js';
 import { RecentlyUsedContainer } from './collections.js';
 import {
   HTTPConnectionPool,
@@ -104,28 +105,45 @@ export class PoolManager extends RequestMethods {
    * @throws {@link LocationValueError} if the URL is not, before any byte is sent; then as {@link HTTPConnectionPool.urlopen}
    */
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
-    checkMethod(method);
-    const first = parseUrl(url);
-    const pool = this.#poolOf(first, url);
-    const hasHeaders = this.headers.size > 0;
-    if (options === undefined && !hasHeaders) {
+    if (options === undefined && this.headers.size === 0) {
+      checkMethod(method);
+      const first = parseUrl(url);
+      const pool = this.#poolOf(first, url);
       const response = await pool.urlopen(method, first.requestUri, PLAIN_HOP);
       const location = response.getRedirectLocation();
       if (!location) return response;
-      return await this.#follow(method, first, response, resolveUrlopenOptions(undefined), {});
+      return await this.#follow(method, first, response, resolveUrlopenOptions(undefined), PLAIN_HOP);
     }
     const call = resolveUrlopenOptions(options);
-    const own: UrlopenOptions = Object.assign(Object.create(null), options);
-    const hop: UrlopenOptions = {
-      ...own,
+    const source = sourceOf(call);
+    try {
+      return await this.#urlopen(method, url, call, source, options ?? {});
+    } finally {
+      // Whoever gives a stream need not look after it, whatever becomes of the request.
+      if (source.kind === 'stream') source.discard?.();
+    }
+  }
+
+  async #urlopen(
+    method: string,
+    url: string,
+    call: ResolvedUrlopenOptions,
+    source: BodySource,
+    options: UrlopenOptions,
+  ): Promise<HTTPResponse> {
+    checkMethod(method);
+    const first = parseUrl(url);
+    const pool = this.#poolOf(first, url);
+    const hop: UrlopenOptions = ownOptions({
+      ...options,
       headers: call.headers === undefined || call.headers === null ? this.headers : call.headers,
-      _source: sourceOf(call),
+      _source: source,
       body: undefined,
       bodyPos: undefined,
       redirect: false,
       assertSameHost: false,
       _followsRedirects: call.redirect,
-    };
+    });
     const response = await pool.urlopen(method, first.requestUri, hop);
     const location = call.redirect && response.getRedirectLocation();
     if (!location) return response;

@@ -46,6 +46,13 @@ export interface StreamSource {
   /** Whether `open()` may be called again after a sending has begun. */
   readonly replayable: boolean;
   /**
+   * Checks that a sending may begin, as far as that is known before one does.
+   *
+   * @param cause - what makes another sending necessary
+   * @throws {@link UnrewindableBodyError} if the body has been sent and cannot be sent again
+   */
+  assertUnspent(cause?: Error): void;
+  /**
    * Begins one sending of the body. Chunks are never empty; `return()` lets the source go, also in the middle of a `next()`.
    *
    * @throws {@link UnrewindableBodyError} here or from the first `next()` when the body cannot be sent (again)
@@ -204,7 +211,8 @@ interface StreamParts {
 }
 
 function streamSource({ length = null, contentType = null, pull }: StreamParts): StreamSource {
-  return { kind: 'stream', length, contentType, replayable: true, open: () => new Sending(pull(), length) };
+  const open = () => new Sending(pull(), length);
+  return { kind: 'stream', length, contentType, replayable: true, assertUnspent() {}, open };
 }
 
 /** @param identity - the object that is used up by one sending, in whatever request */
@@ -213,13 +221,17 @@ function oneShotSource(
   what: string,
   { length = null, contentType = null, pull, discard }: StreamParts & { readonly discard: () => unknown },
 ): StreamSource {
+  const assertUnspent = (cause?: Error) => {
+    if (begun.has(identity)) throw cannotSendAgain(what, cause);
+  };
   return {
     kind: 'stream',
     length,
     contentType,
     replayable: false,
+    assertUnspent,
     open() {
-      if (begun.has(identity)) throw cannotSendAgain(what);
+      assertUnspent();
       begun.add(identity);
       return new Sending(pull(), length);
     },
@@ -231,10 +243,9 @@ function oneShotSource(
   };
 }
 
-function cannotSendAgain(what: string): UnrewindableBodyError {
-  return new UnrewindableBodyError(
-    `Cannot send the body again: it is ${what}; give a function that returns a new one for each attempt`,
-  );
+function cannotSendAgain(what: string, cause?: Error): UnrewindableBodyError {
+  const advice = 'give a function that returns a new one for each attempt';
+  return new UnrewindableBodyError(`Cannot send the body again: it is ${what}; ${advice}`, { cause });
 }
 
 function arrayChunk(chunk: unknown): Uint8Array {
@@ -337,6 +348,9 @@ function readSource(object: ReadableObject, bodyPos: BodyPosition | null): Strea
     isBegun = true;
     start = await setFilePosition(object, bodyPos);
   };
+  const assertUnspent = (cause?: Error) => {
+    if (isBegun && !mayGoBack) throw cannotSendAgain('an object with read() but not both tell() and seek()', cause);
+  };
   return {
     kind: 'stream',
     length: null,
@@ -344,8 +358,9 @@ function readSource(object: ReadableObject, bodyPos: BodyPosition | null): Strea
     get replayable() {
       return mayGoBack && start !== FAILED_TELL;
     },
+    assertUnspent,
     open() {
-      if (isBegun && !mayGoBack) throw cannotSendAgain('an object with read() but not both tell() and seek()');
+      assertUnspent();
       return new Sending(readPuller(object, prepare), null);
     },
   };
