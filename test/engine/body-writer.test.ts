@@ -192,6 +192,62 @@ describe('BodyWriter', () => {
     expect(connection.told).toEqual(['closed']);
   });
 
+  test('SEC-046: nor is one that holds the last bytes back, though the source has ended', async () => {
+    await using server = await peer(async (connection) => {
+      await connection.request();
+      connection.socket.pause();
+    });
+    using connection = await connected(server);
+    const { link } = connection.session;
+    const untilStuck = {
+      async *[Symbol.asyncIterator]() {
+        while (link.socket?.writableLength === 0) yield new Uint8Array(4000);
+        (await server.connection(0)).write(ok('enough'));
+      },
+    };
+    const { content } = await connection.session.exchange(post(streamed(untilStuck).body, null));
+    expect(String(content)).toBe('enough');
+    expect(connection.told).toEqual(['closed']);
+  });
+
+  test('a response that stalls is timed though the source takes its time, too', async () => {
+    await using server = await peer(async (connection) => {
+      await connection.request();
+      connection.write(ok('hello').slice(0, -2));
+    });
+    using connection = await connected(server);
+    const never = streamed({ [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => {}) }) });
+    const failure = await failureOf(connection.session.exchange(post(never.body, null, { readTimeout: 0.05 })));
+    expect(failure.error).toBeInstanceOf(ReadTimeoutError);
+    await never.closed;
+  });
+
+  test('the end of a body does not time a reader of the response who does not wait', async () => {
+    let end: () => void = () => {};
+    const mayEnd = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const gated = {
+      async *[Symbol.asyncIterator]() {
+        yield text('ab');
+        await mayEnd;
+        yield text('cd');
+      },
+    };
+    await using server = await peer(async (connection) => {
+      await connection.request();
+      await connection.take('2\r\nab\r\n'.length);
+      connection.write(ok('hello').slice(0, -2));
+      await connection.take('2\r\ncd\r\n0\r\n\r\n'.length);
+    });
+    using connection = await connected(server);
+    const request = post(streamed(gated).body, null, { preloads: false, readTimeout: 0.03 });
+    await connection.session.exchange(request);
+    end();
+    await new Promise((resolve) => setTimeout(resolve, 90));
+    expect(connection.told).toEqual([]);
+  });
+
   test('a request without a body announces none', async () => {
     await using server = await peer(async (connection) => {
       const head = await connection.request();

@@ -1,4 +1,6 @@
 import { getEventListeners } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { ConnectionStore, type StoreOptions } from '../../src/engine/connection-store.js';
@@ -162,7 +164,13 @@ describe('ConnectionStore.wait()', () => {
     const { store } = storeOf({ maxsize: 1 });
     const a = take(store);
     const patient = store.wait(null, null);
-    for (let count = 0; count < 1000; count++) await store.wait(0, null).catch(() => {});
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    collectGarbage();
+    const before = process.memoryUsage().heapUsed;
+    for (let count = 0; count < 20_000; count++) await store.wait(0, null).catch(() => {});
+    collectGarbage();
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(500_000);
     const last = store.wait(null, null);
     store.release(a);
     const served = await patient;
