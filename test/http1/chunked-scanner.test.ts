@@ -157,6 +157,21 @@ describe('ChunkedScanner keeps its limits', () => {
   });
 });
 
+test('ChunkedScanner counts extensions and content for each body anew', () => {
+  const scanner = new ChunkedScanner(DEFAULT_RESPONSE_LIMITS, new HeadScanner(DEFAULT_RESPONSE_LIMITS));
+  const read = (wire: string) => {
+    const bytes = Buffer.from(wire);
+    scanner.begin();
+    let step = scanner.next(bytes, 0, bytes.length);
+    while (step === 'content') step = scanner.next(bytes, scanner.position, bytes.length);
+    return step;
+  };
+  const extended = (lines: number) => `1;${'x'.repeat(4000)}\r\na\r\n`.repeat(lines);
+  expect(read(`${extended(4)}0\r\n\r\n`)).toBe('end');
+  expect(read(`${extended(4)}8000\r\n${'a'.repeat(0x8000)}\r\n0\r\n\r\n`)).toBe('end');
+  expect(() => read(extended(5))).toThrow(ProtocolError);
+});
+
 test('ChunkedScanner begins again as if nothing had been', () => {
   const trailers = new HeadScanner(DEFAULT_RESPONSE_LIMITS);
   const scanner = new ChunkedScanner({ ...DEFAULT_RESPONSE_LIMITS, maxChunkLineBytes: 6 }, trailers);
@@ -203,9 +218,9 @@ function dechunk(pieces: readonly string[], limits: Partial<ResponseLimits> = {}
   let leftover = '';
   let outcome: Dechunked['outcome'] = 'waiting';
   try {
-    for (const piece of pieces) {
+    for (const [index, piece] of pieces.entries()) {
       // What lies around the piece is not for it to see.
-      const bytes = Buffer.from(`0\r\n\r\n${piece}\r\n0\r\n\r\n`, 'latin1');
+      const bytes = Buffer.from(`0\r\n\r\n${piece}${index % 2 === 0 ? 'ffff' : '\r\n0\r\n\r\n'}`, 'latin1');
       const end = 5 + piece.length;
       let position = 5;
       while (outcome === 'waiting') {

@@ -260,9 +260,9 @@ function scan(section: Section, pieces: readonly string[], limits: Partial<Respo
   else scanner.beginTrailers();
   let before = 0;
   try {
-    for (const piece of pieces) {
+    for (const [index, piece] of pieces.entries()) {
       // What lies around the piece is not for it to see.
-      const bytes = Buffer.from(`\r\n${piece}\r\n\r\n`, 'latin1');
+      const bytes = Buffer.from(`\r\n${piece}${index % 2 === 0 ? 'xxxx' : '\r\n\r\n'}`, 'latin1');
       const after = scanner.scan(bytes, 2, piece.length + 2);
       if (after !== -1) return { length: before + after - 2, ...seenBy(scanner) };
       before += piece.length;

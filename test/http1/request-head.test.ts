@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { InvalidHeader } from '../../src/exceptions.js';
 import {
+  asksToClose,
   checkFieldLines,
   checkMethod,
   checkTarget,
@@ -107,6 +108,31 @@ describe('checkFieldLines()', () => {
       ]),
     ).toThrow(new InvalidHeader('Cannot use two Host headers: a request has exactly one (RFC 9112 section 3.2)'));
   });
+});
+
+test.each<[value: string, asks: boolean]>([
+  ['close', true],
+  ['CLOSE', true],
+  ['keep-alive,\tClose , te', true],
+  ['', false],
+  ['keep-alive', false],
+  ['closed, not-close, "close"', false],
+  ['clo\u017fe', false],
+])('asksToClose(): Connection: %j: %j', (value, asks) => {
+  expect(
+    asksToClose([
+      ['A', 'close'],
+      ['cONNECTION', value],
+    ]),
+  ).toBe(asks);
+  expect(
+    asksToClose([
+      ['Connection', 'te'],
+      ['Connection', value],
+      ['connection', 'x'],
+    ]),
+  ).toBe(asks);
+  expect(asksToClose([['Proxy-Connection', value]])).toBe(false);
 });
 
 describe('requestFraming()', () => {
