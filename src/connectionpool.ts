@@ -14,146 +14,59 @@
  * while it was idle is not the caller's fault: a repeatable request moves to a fresh connection, once an attempt, without
  * costing a retry. A free connection is taken and written to in the tick of the call.
  */
+
+import { discardable, judge, mustRetry, type Outcome } from './attempt.js';
 import type { BodySource } from './body/source.js';
 import type { DecodingLimits } from './coding/codings.js';
-import type { ConnectionOwner } from './connection.js';
 import {
   CONNECTION_DEFAULTS,
   CONNECTION_RULES,
-  type ConnectionOptions,
+  type ConnectionOwner,
   connectHost,
   HTTPConnection,
   type HTTPSConnectionOptions,
-  hostField,
   VerifiedHTTPSConnection,
 } from './connection.js';
 import { ConnectionStore } from './engine/connection-store.js';
-import { type Exchanged, ExchangeFailure, type ExchangeRequest } from './engine/session.js';
+import type { Exchanged, ExchangeRequest } from './engine/session.js';
 import {
   ClosedPoolError,
-  DecodeError,
-  EmptyPoolError,
   HostChangedError,
-  HTTPError,
   LocationValueError,
   MaxRetryError,
-  TimeoutError,
   URLSchemeUnknown,
 } from './exceptions.js';
 import { describe } from './excerpt.js';
-import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
-import { equalsIgnoringCase } from './http1/grammar.js';
-import {
-  asksToClose,
-  checkFieldLines,
-  checkMethod,
-  checkTarget,
-  defaultHeadTail,
-  type FieldLine,
-  type RequestFraming,
-  renderHead,
-  requestFraming,
-} from './http1/request-head.js';
+import { fieldLines, HTTPHeaderDict } from './headers.js';
+import { asksToClose, checkFieldLines, checkMethod } from './http1/request-head.js';
 import type { ResponseHead } from './http1/response-head.js';
-import { boolean, checkedElsewhere, positiveInteger, type Rules, resolveOptions, secondsOrNull } from './options.js';
+import { hasContent, type Message, MessageWriter, type Place, withExpectation } from './message.js';
+import { resolveOptions } from './options.js';
+import {
+  type HTTPConnectionPoolOptions,
+  type HTTPSConnectionPoolOptions,
+  POOL_DEFAULTS,
+  POOL_RULES,
+  portByScheme,
+  splitOptions,
+  splitTlsOptions,
+} from './pool-options.js';
 import { redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
-  LIMIT_RULES,
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
   type UrlopenOptions,
 } from './request-options.js';
 import { HTTPResponse, type HTTPResponseOptions } from './response.js';
-import { TLS_OPTION_NAMES, type TlsConfiguration, type TlsOptions, tlsConfiguration } from './transport/tls.js';
+import { type TlsConfiguration, tlsConfiguration } from './transport/tls.js';
 import { LifoQueue, type Queue } from './util/queue.js';
-import { type Retries, Retry } from './util/retry.js';
+import { Retry } from './util/retry.js';
 import type { Timeout } from './util/timeout.js';
 import { joinUrl, parseUrl, type Url } from './util/url.js';
 
-/** The port that each scheme has by default. */
-export const portByScheme: Readonly<Record<'http' | 'https', number>> = Object.freeze({ http: 80, https: 443 });
-
-/** What a pool takes beside the options of its connections. */
-export interface HTTPConnectionPoolOptions extends ConnectionOptions {
-  /**
-   * Connections that are kept for later; with `block`, that may be open at all.
-   *
-   * @defaultValue 100
-   */
-  readonly maxsize?: number | undefined;
-  /** Whether a request waits while `maxsize` connections are in use, in place of opening one more. @defaultValue false */
-  readonly block?: boolean | undefined;
-  /** Sent with requests that bring no headers of their own. */
-  readonly headers?: HeadersInput | null | undefined;
-  /** For requests that do not say. @defaultValue Retry.DEFAULT: 3 */
-  readonly retries?: Retries | undefined;
-  /**
-   * Seconds for which an idle connection is kept, less if its server announces less; null until its server closes it.
-   *
-   * @defaultValue 60
-   */
-  readonly idleTimeout?: number | null | undefined;
-  /**
-   * Bytes that decoded content may have at most; null for no limit.
-   *
-   * @defaultValue null
-   * @throws {@link DecodeError} from the request, or from reading
-   */
-  readonly maxDecodedSize?: number | null | undefined;
-  /**
-   * How many times larger decoded content may be than what came, looked at beyond the first MiB; null for no limit.
-   *
-   * @defaultValue null
-   * @throws {@link DecodeError} from the request, or from reading
-   */
-  readonly maxRatio?: number | null | undefined;
-  /** @internal */
-  readonly _proxy?: Url | null | undefined;
-  /** @internal */
-  readonly _proxyHeaders?: HeadersInput | null | undefined;
-}
-
-interface PoolSettings extends DecodingLimits {
-  readonly maxsize: number;
-  readonly block: boolean;
-  readonly headers: HeadersInput | null;
-  readonly retries: Retries | undefined;
-  readonly idleTimeout: number | null;
-  readonly _proxy: Url | null;
-  readonly _proxyHeaders: HeadersInput | null;
-}
-
-const POOL_RULES: Rules<PoolSettings> = {
-  maxsize: positiveInteger,
-  block: boolean,
-  headers: checkedElsewhere,
-  retries: checkedElsewhere,
-  idleTimeout: secondsOrNull,
-  ...LIMIT_RULES,
-  _proxy: checkedElsewhere,
-  _proxyHeaders: checkedElsewhere,
-};
-
-const POOL_DEFAULTS: PoolSettings = Object.freeze({
-  maxsize: 100,
-  block: false,
-  headers: null,
-  retries: undefined,
-  idleTimeout: 60,
-  maxDecodedSize: null,
-  maxRatio: null,
-  _proxy: null,
-  _proxyHeaders: null,
-});
-
-/** Methods that may be repeated without asking (RFC 9110 section 9.2.2). */
-const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
-
-/** A pool asks for the same few targets again and again; beyond so many it starts anew. */
-const MAX_KNOWN_TARGETS = 512;
-const MAX_KNOWN_TARGET_LENGTH = 2_048;
+export { type HTTPConnectionPoolOptions, type HTTPSConnectionPoolOptions, portByScheme };
 
 /** A class of connections. */
 export interface ConnectionClass {
@@ -165,27 +78,6 @@ export interface ConnectionClass {
 export interface ResponseClass {
   new (options?: HTTPResponseOptions): HTTPResponse;
 }
-
-/** One hop of a request: everything that is written, and what for. */
-interface Message {
-  readonly method: string;
-  /** As the request line has it. */
-  readonly target: string;
-  /** The absolute URL. */
-  readonly url: string;
-  /** The value of Host. */
-  readonly host: string;
-  readonly lines: readonly FieldLine[];
-  readonly body: BodySource;
-  readonly head: string;
-  readonly framing: RequestFraming;
-}
-
-/** What one attempt gave, or how it failed. */
-type Outcome =
-  | { readonly kind: 'response'; readonly response: HTTPResponse }
-  | { readonly kind: 'failed'; readonly error: Error }
-  | { readonly kind: 'stale-connection' };
 
 /**
  * The base of all pools of connections.
@@ -267,10 +159,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   readonly #connectionOptions: HTTPSConnectionOptions;
   readonly #store: ConnectionStore<HTTPConnection>;
   readonly #limits: DecodingLimits;
-  readonly #origin: string;
-  readonly #hostField: string;
-  readonly #headTail: string;
-  readonly #knownTargets = new Map<string, string>();
+  readonly #writer: MessageWriter;
   #activeCalls = 0;
   #isRetired = false;
 
@@ -288,10 +177,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.proxy = settings._proxy;
     this.#limits = { maxDecodedSize: settings.maxDecodedSize, maxRatio: settings.maxRatio };
     this.#connectionOptions = { ...connectionSettings, port: this.port };
-    const dotless = this.host.endsWith('.') ? this.host.slice(0, -1) : this.host;
-    this.#hostField = hostField(dotless, this.port, portByScheme[this.scheme]);
-    this.#headTail = defaultHeadTail(this.#hostField);
-    this.#origin = `${this.scheme}://${hostField(this.host, this.port, portByScheme[this.scheme])}`;
+    this.#writer = new MessageWriter(this.scheme, this.host, this.port);
     this.#store = new ConnectionStore({
       pool: this,
       maxsize: this.maxsize,
@@ -345,7 +231,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           outcome = await this.#slowAttempt(message, call, retries, needsFresh);
         } else {
           try {
-            const exchanged = await this.#exchange(idle, message, call, null);
+            const exchanged = await this.#exchange(idle, message, call, retries, null);
             outcome = { kind: 'response', response: this.#respond(exchanged, idle, message, call, retries) };
           } catch (failure) {
             outcome = judge(failure, message, true);
@@ -400,11 +286,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   /** Whether a URL is of this pool's host; a path is. */
   isSameHost(url: string): boolean {
-    if (url.startsWith('/')) return true;
-    const { scheme, host, port } = parseUrl(url);
-    if (host === null) return false;
-    const effectiveScheme = scheme ?? 'http';
-    return effectiveScheme === this.scheme && host === this.host && (port ?? portByScheme[this.scheme]) === this.port;
+    return this.#writer.isSameHost(url);
   }
 
   /**
@@ -457,62 +339,19 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     return connection;
   }
 
-  // What is sent
-
   #firstMessage(method: string, url: string, call: ResolvedUrlopenOptions, body: BodySource, retries: Retry): Message {
     const given = checkFieldLines(fieldLines(call.headers ?? this.headers));
     const waits = call.expectContinue !== null && hasContent(body);
     const lines = waits ? withExpectation(given) : given;
-    return this.#message(method, this.#place(url, call, retries), lines, body, call.chunked);
+    const coding = call.chunked ? 'chunked' : 'any';
+    return this.#writer.message({ method, lines, body }, this.#place(url, call, retries), coding);
   }
 
-  #message(
-    method: string,
-    place: { readonly target: string; readonly url: string; readonly host: string },
-    lines: readonly FieldLine[],
-    body: BodySource,
-    chunked: boolean,
-  ): Message {
-    const { target, url, host } = place;
-    const framing = requestFraming(method, lines, lengthOf(body), chunked);
-    const isPlain = lines.length === 0 && framing.kind === 'none' && host === this.#hostField;
-    const contentType = body.kind === 'none' ? null : body.contentType;
-    const head = isPlain
-      ? `${method} ${target}${this.#headTail}`
-      : renderHead(method, target, host, lines, framing, contentType);
-    return { method, target, url, host, lines, body, head, framing };
-  }
-
-  /** Where a request goes: a path of this host, or with `assertSameHost: false` a whole URL, as a proxy is asked for it. */
-  #place(url: string, call: ResolvedUrlopenOptions, retries: Retry): { target: string; url: string; host: string } {
-    if (typeof url !== 'string') throw new TypeError(`Cannot request ${describe(url)}: a URL must be text`);
-    if (url.startsWith('/')) {
-      const target = this.#encodedTarget(url);
-      return { target, url: this.#origin + target, host: this.#hostField };
-    }
-    if (this.isSameHost(url)) {
-      const target = parseUrl(url).requestUri;
-      return { target, url: this.#origin + target, host: this.#hostField };
-    }
+  #place(url: string, call: ResolvedUrlopenOptions, retries: Retry): Place {
+    const here = this.#writer.placeHere(url);
+    if (here !== null) return here;
     if (call.assertSameHost) throw new HostChangedError(this, url, { retries });
-    const { scheme, host, port, requestUri } = parseUrl(url);
-    if (scheme === null || host === null) {
-      throw new LocationValueError(`Cannot request ${describe(url)}: it must be a path or an absolute URL`);
-    }
-    const authority = port === null ? host : `${host}:${port}`;
-    const absolute = `${scheme}://${authority}${requestUri}`;
-    return { target: absolute, url: absolute, host: authority };
-  }
-
-  /** A path is only ever a path: `//x/y` too, which elsewhere would name a host. */
-  #encodedTarget(path: string): string {
-    const known = this.#knownTargets.get(path);
-    if (known !== undefined) return known;
-    const target = parseUrl(this.#origin + path).requestUri;
-    checkTarget(target);
-    if (this.#knownTargets.size >= MAX_KNOWN_TARGETS) this.#knownTargets.clear();
-    if (path.length <= MAX_KNOWN_TARGET_LENGTH) this.#knownTargets.set(path, target);
-    return target;
+    return this.#writer.placeElsewhere(url);
   }
 
   // One attempt
@@ -550,7 +389,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       const { total } = timeout;
       const leftMs = total === null ? 0 : total * 1000 - timeout.getConnectDuration() * 1000;
       const deadline = total === null ? null : { atMs: performance.now() + leftMs, total };
-      const exchanged = await this.#exchange(connection, message, call, deadline);
+      const exchanged = await this.#exchange(connection, message, call, retries, deadline);
       return { kind: 'response', response: this.#respond(exchanged, connection, message, call, retries) };
     } catch (failure) {
       if (call.signal?.aborted === true && failure === call.signal.reason) throw failure;
@@ -572,6 +411,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     connection: HTTPConnection,
     message: Message,
     call: ResolvedUrlopenOptions,
+    retries: Retry,
     deadline: ExchangeRequest['deadline'],
   ): Promise<Exchanged> {
     this.numRequests++;
@@ -585,7 +425,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       framing: message.framing,
       preloads: call.preloadContent && call.enforceContentLength,
       isLast: asksToClose(message.lines),
-      isDiscardable: call.redirect || call._followsRedirects ? isRedirectOrBusy : isBusy,
+      isDiscardable: discardable(call, retries),
       readTimeout: timeout.total === null ? read : Math.min(read ?? timeout.total, timeout.total),
       deadline,
       onInformational: call.onInformational === null ? null : informer(call.onInformational),
@@ -665,12 +505,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     const hop = redirectedRequest(message, response.status, isSameOrigin, retries.removeHeadersOnRedirect);
     return {
       retries: left,
-      message: this.#message(
-        hop.method,
+      message: this.#writer.message(
+        hop,
         this.#place(next.url, call, left),
-        hop.lines,
-        hop.body,
-        call.chunked && hop.body.kind !== 'none',
+        call.chunked && hop.body.kind !== 'none' ? 'chunked' : 'any',
       ),
     };
   }
@@ -701,9 +539,6 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     }
   }
 }
-
-/** What a pool of TLS connections takes. */
-export interface HTTPSConnectionPoolOptions extends HTTPConnectionPoolOptions, TlsOptions {}
 
 /**
  * The same over TLS. Servers are verified unless that is switched off.
@@ -747,74 +582,6 @@ export function connectionFromUrl(url: string, options: HTTPSConnectionPoolOptio
   return new HTTPConnectionPool(host, { ...options, ...effectivePort });
 }
 
-/** Told by what failed and how far it had got. An abort, and what is not ours to judge, is thrown. */
-function judge(failure: unknown, message: Message, wasReused: boolean): Outcome {
-  if (!(failure instanceof ExchangeFailure)) {
-    if (failure instanceof HTTPError && !isBeyondRetry(failure)) return { kind: 'failed', error: failure };
-    throw failure;
-  }
-  const { error, reached, isFinal } = failure;
-  if (isFinal || !(error instanceof HTTPError)) throw error;
-  // A server that is only slow has not closed the connection: to ask it again at once would double its load.
-  const isDead = wasReused && reached === 'request-sent' && !(error instanceof TimeoutError);
-  const mayMove = isDead && IDEMPOTENT_METHODS.has(message.method);
-  if (mayMove && isReplayable(message.body)) return { kind: 'stale-connection' };
-  return { kind: 'failed', error };
-}
-
-/** What another attempt does not mend: no connection to be had, a URL that names no host, content that cannot be decoded. */
-function isBeyondRetry(error: HTTPError): boolean {
-  return (
-    error instanceof EmptyPoolError ||
-    error instanceof ClosedPoolError ||
-    error instanceof LocationValueError ||
-    error instanceof DecodeError
-  );
-}
-
-function mustRetry(message: Message, response: HTTPResponse, retries: Retry): boolean {
-  const { status } = response;
-  // Looked for only where it counts: it would have the whole head parsed.
-  const hasRetryAfter = Retry.RETRY_AFTER_STATUS_CODES.has(status) && response.headers.has('retry-after');
-  return retries.isRetry(message.method, status, hasRetryAfter);
-}
-
-function isReplayable(body: BodySource): boolean {
-  return body.kind !== 'stream' || body.replayable;
-}
-
-function withExpectation(lines: readonly FieldLine[]): readonly FieldLine[] {
-  return [...lines.filter(([name]) => !equalsIgnoringCase(name, 'expect')), ['Expect', '100-continue']];
-}
-
-/** Without any, there is nothing to wait with (RFC 9110 section 10.1.1). */
-function hasContent(body: BodySource): boolean {
-  const length = lengthOf(body);
-  return length !== undefined && length !== 0;
-}
-
-function lengthOf(body: BodySource): number | null | undefined {
-  switch (body.kind) {
-    case 'none':
-      return undefined;
-    case 'bytes':
-      return body.bytes.length;
-    case 'stream':
-      return body.length;
-    default:
-      return body satisfies never;
-  }
-}
-
-/** Statuses after which a request may be repeated, so that their content may not be wanted. */
-function isBusy(status: number): boolean {
-  return Retry.RETRY_AFTER_STATUS_CODES.has(status);
-}
-
-function isRedirectOrBusy(status: number): boolean {
-  return status >= 300 && (HTTPResponse.REDIRECT_STATUSES.has(status) || isBusy(status));
-}
-
 /** A redirect that the manager will follow is not read: it drains it, or reads it itself. */
 function isWantedByCaller(response: HTTPResponse, call: ResolvedUrlopenOptions): boolean {
   return call._followsRedirects && Boolean(response.getRedirectLocation());
@@ -827,29 +594,6 @@ function informer(tell: NonNullable<ResolvedUrlopenOptions['onInformational']>):
 
 function sleepOptions(call: ResolvedUrlopenOptions): { signal?: AbortSignal } {
   return call.signal === null ? {} : { signal: call.signal };
-}
-
-/** A pool's options are its own, and those of its connections. */
-function splitOptions(options: HTTPConnectionPoolOptions): {
-  pool: Record<string, unknown>;
-  connection: Record<string, unknown>;
-} {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`Cannot use ${describe(options)} as options of a connection pool: they must be an object`);
-  }
-  const pool: Record<string, unknown> = Object.create(null);
-  const connection: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(options)) {
-    (Object.hasOwn(CONNECTION_RULES, name) ? connection : pool)[name] = value;
-  }
-  return { pool, connection };
-}
-
-function splitTlsOptions(options: HTTPSConnectionPoolOptions): { tls: TlsOptions; rest: HTTPConnectionPoolOptions } {
-  const tls: Record<string, unknown> = Object.create(null);
-  const rest: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(options)) (TLS_OPTION_NAMES.has(name) ? tls : rest)[name] = value;
-  return { tls, rest };
 }
 
 /** The statics of an instance's own class. */

@@ -8,8 +8,8 @@
  */
 
 import { connectHost } from './connection.js';
-import { portByScheme } from './connectionpool.js';
 import { HTTPHeaderDict } from './headers.js';
+import { portByScheme } from './pool-options.js';
 import { Retry } from './util/retry.js';
 import { Timeout } from './util/timeout.js';
 

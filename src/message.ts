@@ -1,0 +1,159 @@
+/**
+ * What one hop of a request writes, and to which target: a URL of the pool's host, fields and content become a head.
+ *
+ * A path is only ever a path of this host; a whole URL of another one is asked for in absolute form, as one asks a proxy
+ * (RFC 9112 section 3.2). Whether that is allowed is the pool's to say.
+ */
+import type { BodySource } from './body/source.js';
+import { hostField } from './connection.js';
+import { LocationValueError } from './exceptions.js';
+import { describe } from './excerpt.js';
+import { equalsIgnoringCase } from './http1/grammar.js';
+import {
+  checkTarget,
+  defaultHeadTail,
+  type FieldLine,
+  type RequestFraming,
+  renderHead,
+  requestFraming,
+} from './http1/request-head.js';
+import { portByScheme } from './pool-options.js';
+import { parseUrl } from './util/url.js';
+
+/** A pool asks for the same few targets again and again; beyond so many it starts anew. */
+const MAX_KNOWN_TARGETS = 512;
+const MAX_KNOWN_TARGET_LENGTH = 2_048;
+
+/** One hop of a request: everything that is written, and what for. */
+export interface Message {
+  readonly method: string;
+  /** As the request line has it. */
+  readonly target: string;
+  /** The absolute URL. */
+  readonly url: string;
+  /** The value of Host. */
+  readonly host: string;
+  readonly lines: readonly FieldLine[];
+  readonly body: BodySource;
+  readonly head: string;
+  readonly framing: RequestFraming;
+}
+
+/** Where a hop goes. */
+export interface Place {
+  /** As the request line has it. */
+  readonly target: string;
+  /** The absolute URL. */
+  readonly url: string;
+  /** The value of Host. */
+  readonly host: string;
+}
+
+/** What is known of a request before its place: the rest of a message. */
+export interface MessageParts {
+  readonly method: string;
+  readonly lines: readonly FieldLine[];
+  readonly body: BodySource;
+}
+
+/** Writes the messages to one origin. */
+export class MessageWriter {
+  readonly #scheme: 'http' | 'https';
+  readonly #host: string;
+  readonly #port: number;
+  readonly #origin: string;
+  readonly #hostField: string;
+  readonly #headTail: string;
+  readonly #knownTargets = new Map<string, string>();
+
+  /** @param host - normalised, as a pool has it */
+  constructor(scheme: 'http' | 'https', host: string, port: number) {
+    this.#scheme = scheme;
+    this.#host = host;
+    this.#port = port;
+    const defaultPort = portByScheme[scheme];
+    this.#hostField = hostField(host.endsWith('.') ? host.slice(0, -1) : host, port, defaultPort);
+    this.#headTail = defaultHeadTail(this.#hostField);
+    this.#origin = `${scheme}://${hostField(host, port, defaultPort)}`;
+  }
+
+  /** Whether a URL is of this host; a path is. */
+  isSameHost(url: string): boolean {
+    if (url.startsWith('/')) return true;
+    const { scheme, host, port } = parseUrl(url);
+    if (host === null) return false;
+    const effectiveScheme = scheme ?? 'http';
+    return (
+      effectiveScheme === this.#scheme && host === this.#host && (port ?? portByScheme[this.#scheme]) === this.#port
+    );
+  }
+
+  /** The place of a URL of this host; null for one of another. */
+  placeHere(url: string): Place | null {
+    if (typeof url !== 'string') throw new TypeError(`Cannot request ${describe(url)}: a URL must be text`);
+    if (!this.isSameHost(url)) return null;
+    const target = url.startsWith('/') ? this.#encodedTarget(url) : parseUrl(url).requestUri;
+    return { target, url: this.#origin + target, host: this.#hostField };
+  }
+
+  /** The place of a URL of another host, which this one is asked for. */
+  placeElsewhere(url: string): Place {
+    const { scheme, host, port, requestUri } = parseUrl(url);
+    if (scheme === null || host === null) {
+      throw new LocationValueError(`Cannot request ${describe(url)}: it must be a path or an absolute URL`);
+    }
+    const authority = port === null ? host : `${host}:${port}`;
+    const absolute = `${scheme}://${authority}${requestUri}`;
+    return { target: absolute, url: absolute, host: authority };
+  }
+
+  /**
+   * @param coding - 'chunked' for the chunked coding whatever the length
+   * @throws InvalidHeader if the fields and the body contradict each other
+   */
+  message({ method, lines, body }: MessageParts, place: Place, coding: 'chunked' | 'any'): Message {
+    const { target, url, host } = place;
+    const framing = requestFraming(method, lines, lengthOf(body), coding === 'chunked');
+    const isPlain = lines.length === 0 && framing.kind === 'none' && host === this.#hostField;
+    const contentType = body.kind === 'none' ? null : body.contentType;
+    const head = isPlain
+      ? `${method} ${target}${this.#headTail}`
+      : renderHead(method, target, host, lines, framing, contentType);
+    return { method, target, url, host, lines, body, head, framing };
+  }
+
+  /** A path is only ever a path: `//x/y` too, which elsewhere would name a host. */
+  #encodedTarget(path: string): string {
+    const known = this.#knownTargets.get(path);
+    if (known !== undefined) return known;
+    const target = parseUrl(this.#origin + path).requestUri;
+    checkTarget(target);
+    if (this.#knownTargets.size >= MAX_KNOWN_TARGETS) this.#knownTargets.clear();
+    if (path.length <= MAX_KNOWN_TARGET_LENGTH) this.#knownTargets.set(path, target);
+    return target;
+  }
+}
+
+/** The fields of a request that waits for 100 (Continue). */
+export function withExpectation(lines: readonly FieldLine[]): readonly FieldLine[] {
+  return [...lines.filter(([name]) => !equalsIgnoringCase(name, 'expect')), ['Expect', '100-continue']];
+}
+
+/** Without any, there is nothing to wait with (RFC 9110 section 10.1.1). */
+export function hasContent(body: BodySource): boolean {
+  const length = lengthOf(body);
+  return length !== undefined && length !== 0;
+}
+
+function lengthOf(body: BodySource): number | null | undefined {
+  switch (body.kind) {
+    case 'none':
+      return undefined;
+    case 'bytes':
+      return body.bytes.length;
+    case 'stream':
+      return body.length;
+    default:
+      return body satisfies never;
+  }
+}

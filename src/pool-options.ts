@@ -1,0 +1,119 @@
+/**
+ * What a pool may be told, its defaults, and which of it concerns its connections or their TLS.
+ *
+ * The options of a single connection are in connection.ts, those of a request in request-options.ts.
+ */
+import type { DecodingLimits } from './coding/codings.js';
+import { CONNECTION_RULES, type ConnectionOptions } from './connection.js';
+import { describe } from './excerpt.js';
+import type { HeadersInput } from './headers.js';
+import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull } from './options.js';
+import { LIMIT_RULES } from './request-options.js';
+import { TLS_OPTION_NAMES, type TlsOptions } from './transport/tls.js';
+import type { Retries } from './util/retry.js';
+import type { Url } from './util/url.js';
+
+/** The port that each scheme has by default. */
+export const portByScheme: Readonly<Record<'http' | 'https', number>> = Object.freeze({ http: 80, https: 443 });
+
+/** What a pool takes beside the options of its connections. */
+export interface HTTPConnectionPoolOptions extends ConnectionOptions {
+  /**
+   * Connections that are kept for later; with `block`, that may be open at all.
+   *
+   * @defaultValue 100
+   */
+  readonly maxsize?: number | undefined;
+  /** Whether a request waits while `maxsize` connections are in use, in place of opening one more. @defaultValue false */
+  readonly block?: boolean | undefined;
+  /** Sent with requests that bring no headers of their own. */
+  readonly headers?: HeadersInput | null | undefined;
+  /** For requests that do not say. @defaultValue Retry.DEFAULT: 3 */
+  readonly retries?: Retries | undefined;
+  /**
+   * Seconds for which an idle connection is kept, less if its server announces less; null until its server closes it.
+   *
+   * @defaultValue 60
+   */
+  readonly idleTimeout?: number | null | undefined;
+  /**
+   * Bytes that decoded content may have at most; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError} from the request, or from reading
+   */
+  readonly maxDecodedSize?: number | null | undefined;
+  /**
+   * How many times larger decoded content may be than what came, looked at beyond the first MiB; null for no limit.
+   *
+   * @defaultValue null
+   * @throws {@link DecodeError} from the request, or from reading
+   */
+  readonly maxRatio?: number | null | undefined;
+  /** @internal */
+  readonly _proxy?: Url | null | undefined;
+  /** @internal */
+  readonly _proxyHeaders?: HeadersInput | null | undefined;
+}
+
+export interface PoolSettings extends DecodingLimits {
+  readonly maxsize: number;
+  readonly block: boolean;
+  readonly headers: HeadersInput | null;
+  readonly retries: Retries | undefined;
+  readonly idleTimeout: number | null;
+  readonly _proxy: Url | null;
+  readonly _proxyHeaders: HeadersInput | null;
+}
+
+export const POOL_RULES: Rules<PoolSettings> = {
+  maxsize: positiveInteger,
+  block: boolean,
+  headers: checkedElsewhere,
+  retries: checkedElsewhere,
+  idleTimeout: secondsOrNull,
+  ...LIMIT_RULES,
+  _proxy: checkedElsewhere,
+  _proxyHeaders: checkedElsewhere,
+};
+
+export const POOL_DEFAULTS: PoolSettings = Object.freeze({
+  maxsize: 100,
+  block: false,
+  headers: null,
+  retries: undefined,
+  idleTimeout: 60,
+  maxDecodedSize: null,
+  maxRatio: null,
+  _proxy: null,
+  _proxyHeaders: null,
+});
+
+/** What a pool of TLS connections takes. */
+export interface HTTPSConnectionPoolOptions extends HTTPConnectionPoolOptions, TlsOptions {}
+
+/** A pool's options are its own, and those of its connections. */
+export function splitOptions(options: HTTPConnectionPoolOptions): {
+  pool: Record<string, unknown>;
+  connection: Record<string, unknown>;
+} {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`Cannot use ${describe(options)} as options of a connection pool: they must be an object`);
+  }
+  const pool: Record<string, unknown> = Object.create(null);
+  const connection: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(options)) {
+    (Object.hasOwn(CONNECTION_RULES, name) ? connection : pool)[name] = value;
+  }
+  return { pool, connection };
+}
+
+export function splitTlsOptions(options: HTTPSConnectionPoolOptions): {
+  tls: TlsOptions;
+  rest: HTTPConnectionPoolOptions;
+} {
+  const tls: Record<string, unknown> = Object.create(null);
+  const rest: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(options)) (TLS_OPTION_NAMES.has(name) ? tls : rest)[name] = value;
+  return { tls, rest };
+}
