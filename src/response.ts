@@ -350,6 +350,7 @@ export class HTTPResponse {
     const decode = options.decodeContent ?? this.decodeContent;
     if (amt === undefined || amt === null) return await this.#readAll(decode);
     checkAmount('read', amt);
+    const wasGivenUp = this.#isGivenUp;
     const pieces: Buffer[] = [];
     let missing = amt;
     while (missing > 0) {
@@ -358,6 +359,7 @@ export class HTTPResponse {
       pieces.push(piece);
       missing -= piece.length;
     }
+    if (missing > 0 && !wasGivenUp) this.#checkNotGivenUp();
     const [first] = pieces;
     const bytes = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
     if (options.cacheContent === true) this.#data = bytes;
@@ -446,7 +448,7 @@ export class HTTPResponse {
 
   /** The content as a stream of Node's; destroying it early gives the rest up. */
   toReadable(): Readable {
-    const pieces = this.stream();
+    const pieces = this.#wantedPieces();
     // Not Readable.from(): that one cannot be destroyed while it waits for bytes.
     return new Readable({
       highWaterMark: PIECE_BYTES,
@@ -465,7 +467,7 @@ export class HTTPResponse {
 
   /** The content as a stream of the web's. */
   get body(): ReadableStream<Uint8Array> {
-    const pieces = this.stream();
+    const pieces = this.#wantedPieces();
     return new ReadableStream<Uint8Array>(
       {
         async pull(controller) {
@@ -618,12 +620,15 @@ export class HTTPResponse {
 
   /** What is left, together; kept as `data`. */
   async #readAll(decode: boolean): Promise<Buffer> {
+    const wasGivenUp = this.#isGivenUp;
     const pieces: Buffer[] = [];
     for (;;) {
       const piece = await this.#nextPiece(PIECE_BYTES, decode);
       if (piece === null) break;
       pieces.push(piece);
     }
+    // Closed between two pieces: what came is not the whole.
+    if (!wasGivenUp) this.#checkNotGivenUp();
     const [first] = pieces;
     const bytes = pieces.length === 1 && first !== undefined ? first : Buffer.concat(pieces);
     this.#data ??= bytes;

@@ -941,6 +941,41 @@ describe('urlopen(), what is sent', () => {
     expect((await pool.urlopen('GET', '/large')).data.toString()).toBe(large);
   });
 
+  test('maxDecodedSize and maxRatio of the pool hold for requests that do not say', async () => {
+    const peer = await peerOf(() => gzipped('\0'.repeat(4_000_000)));
+    const pool = poolOf(peer, { maxDecodedSize: 1_000, maxRatio: 2 });
+    expect(await rejection(pool.urlopen('GET', '/'))).toBeInstanceOf(DecodeError);
+    expect(await rejection(pool.urlopen('GET', '/', { maxDecodedSize: null }))).toBeInstanceOf(DecodeError);
+    expect(await rejection(pool.urlopen('GET', '/', { maxRatio: null }))).toBeInstanceOf(DecodeError);
+    const response = await pool.urlopen('GET', '/', { maxDecodedSize: null, maxRatio: null });
+    expect(response.data).toHaveLength(4_000_000);
+  });
+
+  test('expectContinue: the content waits for the server, which may answer without it', async () => {
+    const peer = await peerOf(() => ok());
+    const pool = poolOf(peer);
+    const response = await pool.urlopen('PUT', '/', {
+      body: 'content',
+      expectContinue: 0.02,
+      headers: { expect: 'x' },
+    });
+    expect(response.status).toBe(200);
+    expect(peer.requests[0]?.all('expect')).toEqual(['100-continue']);
+    expect(peer.requests[0]?.body.toString()).toBe('content');
+    await pool.urlopen('GET', '/', { expectContinue: true });
+    expect(peer.requests[1]?.field('expect')).toBeUndefined();
+  });
+
+  test('a pool that a manager has given up closes when its requests are done', async () => {
+    const peer = await peerOf(() => ok());
+    const pool = poolOf(peer);
+    const running = pool.urlopen('GET', '/');
+    pool._retire();
+    expect((await running).status).toBe(200);
+    await peer.until(({ openSockets }) => openSockets === 0);
+    expect(await rejection(pool.urlopen('GET', '/'))).toBeInstanceOf(ClosedPoolError);
+  });
+
   test('an error on an idle connection ends no process', async () => {
     const peer = await peerOf(() => ok());
     const pool = poolOf(peer);

@@ -1,10 +1,15 @@
 import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import http from 'node:http';
-import { Readable } from 'node:stream';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer as bufferOf, text as textOf } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
 import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, describe, expect, test } from 'vitest';
+import { HTTPConnection } from '../src/connection.js';
 import { HTTPConnectionPool, type HTTPConnectionPoolOptions } from '../src/connectionpool.js';
 import {
   DecodeError,
@@ -590,6 +595,66 @@ describe('HTTPResponse, streamed', () => {
     await peer.until(({ openSockets }) => openSockets === 0);
   });
 
+  test('saveTo() writes the content to a file, a stream of Node’s or one of the web’s, and raises what is wrong', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'urllib3-'));
+    try {
+      const peer = await peerOf(({ target }, socket) => {
+        if (target === '/ok') return gzipped('content');
+        socket.end('HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort');
+        return undefined;
+      });
+      const get = (path: string) => poolOf(peer).request('GET', path, { preloadContent: false });
+      const file = join(folder, 'saved');
+      expect(await (await get('/ok')).saveTo(file)).toBe(7);
+      expect(await readFile(file, 'utf8')).toBe('content');
+      expect(await (await get('/ok')).saveTo(pathToFileURL(file))).toBe(7);
+      const through = new PassThrough();
+      expect(await (await get('/ok')).saveTo(through)).toBe(7);
+      expect(await textOf(through)).toBe('content');
+      const taken: Uint8Array[] = [];
+      const web = new WritableStream<Uint8Array>({ write: (piece) => void taken.push(piece) });
+      expect(await (await get('/ok')).saveTo(web)).toBe(7);
+      expect(Buffer.concat(taken).toString()).toBe('content');
+      expect(await rejection((await get('/short')).saveTo(file))).toBeInstanceOf(ProtocolError);
+      expect(await rejection((await get('/ok')).saveTo(join(folder, 'no', 'such')))).toMatchObject({ code: 'ENOENT' });
+      const kept = await get('/ok');
+      expect(await rejection(kept.saveTo(5 as never))).toBeInstanceOf(TypeError);
+      expect(await kept.text()).toBe('content');
+      for (const target of [file, new PassThrough()]) {
+        const given = await get('/ok');
+        given.close();
+        expect(await rejection(given.saveTo(target))).toBeInstanceOf(HTTPError);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+
+  test('contentRange and fileno() tell of the part and of the socket', async () => {
+    const peer = await peerOf(() => reply(206, 'content', { 'Content-Range': 'bytes 0-6/100' }));
+    const pool = poolOf(peer);
+    const response = await pool.request('GET', '/', { preloadContent: false });
+    expect(response.contentRange).toMatchObject({ start: 0, end: 6 });
+    expect(new HTTPResponse().contentRange).toBeNull();
+    expect(() => new HTTPResponse().fileno()).toThrow(HTTPError);
+    expect(() => new HTTPResponse({ connection: { close() {} } }).fileno()).toThrow(HTTPError);
+  });
+
+  test('fileno() is the descriptor of the socket while content is on its way', async () => {
+    const peer = await peerOf(() => 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegin');
+    const response = await poolOf(peer).request('GET', '/', { preloadContent: false });
+    expect(response.fileno()).toBeGreaterThan(2);
+    response.close();
+    expect(() => response.fileno()).toThrow(HTTPError);
+  });
+
+  test.each(['€', '\u0081'])('text() of windows-1252 reads %o', async (text) => {
+    const bytes = Buffer.from([text === '€' ? 0x80 : 0x81]);
+    expect(await new HTTPResponse({ body: bytes, headers: { 'Content-Type': 'a/b; charset=cp1252' } }).text()).toBe(
+      text,
+    );
+  });
+
   test('two reads at the same time are refused, and no byte is lost', async () => {
     const peer = await peerOf(() => 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n');
     const response = await poolOf(peer).request('GET', '/', { preloadContent: false });
@@ -597,6 +662,46 @@ describe('HTTPResponse, streamed', () => {
     expect(await rejection(response.read())).toBeInstanceOf(HTTPError);
     peer.sockets[0]?.write('content');
     expect((await first).toString()).toBe('content');
+  });
+
+  test('two reads at the same time are refused while content is decoded, too', async () => {
+    const wire = gzipSync('content');
+    const head = `HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${wire.length}\r\n\r\n`;
+    const peer = await peerOf(() => head);
+    const response = await poolOf(peer).request('GET', '/', { preloadContent: false });
+    const first = response.read();
+    expect(await rejection(response.read())).toBeInstanceOf(HTTPError);
+    peer.sockets[0]?.write(wire);
+    expect((await first).toString()).toBe('content');
+  });
+
+  test('a read that waits while the response is closed is an error, not the end', async () => {
+    const peer = await peerOf(() => 'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegin');
+    const response = await poolOf(peer).request('GET', '/', { preloadContent: false });
+    const reading = rejection(response.read());
+    response.close();
+    expect(await reading).toBeInstanceOf(HTTPError);
+    expect((await response.read()).length).toBe(0);
+    for (const start of [
+      (other: HTTPResponse) => other.read(8),
+      (other: HTTPResponse) => bufferOf(other.toReadable()),
+      (other: HTTPResponse) => bufferOf(other.body),
+      (other: HTTPResponse) => other.json(),
+    ]) {
+      const other = await poolOf(peer).request('GET', '/', { preloadContent: false });
+      const failed = rejection(start(other));
+      other.close();
+      expect(await failed).toBeInstanceOf(HTTPError);
+    }
+  });
+
+  test('a connection alone gives responses that are streamed', async () => {
+    const peer = await peerOf(() => ok('content'));
+    await using connection = new HTTPConnection('127.0.0.1', { port: peer.port });
+    await connection.request('GET', '/');
+    const response = await connection.getResponse();
+    expect(() => response.data).toThrow(ResponseNotReadError);
+    expect(await response.text()).toBe('content');
   });
 });
 
