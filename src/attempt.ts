@@ -66,9 +66,15 @@ function isReplayable(body: BodySource): boolean {
 
 /** Tells the statuses whose content is likely not wanted: another request will follow. */
 export function discardable(call: ResolvedUrlopenOptions, retries: Retry): (status: number) => boolean {
+  // Content that may end early is not gathered: what came of it could not be told.
+  if (!call.enforceContentLength) return anyStatus;
   const usual = call.redirect || call._followsRedirects ? isRedirectOrBusy : isBusy;
   const { statusForcelist } = retries;
   return statusForcelist.size === 0 ? usual : (status) => statusForcelist.has(status) || usual(status);
+}
+
+function anyStatus(): boolean {
+  return true;
 }
 
 /** Statuses after which a request may be repeated, so that their content may not be wanted. */

@@ -423,7 +423,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       head: message.head,
       body: message.body,
       framing: message.framing,
-      preloads: call.preloadContent && call.enforceContentLength,
+      preloads: call.preloadContent,
       isLast: asksToClose(message.lines),
       isDiscardable: discardable(call, retries),
       readTimeout: timeout.total === null ? read : Math.min(read ?? timeout.total, timeout.total),

@@ -41,9 +41,9 @@ export interface ExchangeRequest {
   readonly framing: RequestFraming;
   /** Whether its head says that no other follows on the connection. */
   readonly isLast: boolean;
-  /** Whether content is gathered before the exchange is settled; else it is read from a queue. */
+  /** Whether the content is wanted at once: it is gathered, and stays under the deadline. */
   readonly preloads: boolean;
-  /** Tells statuses whose content is likely not wanted: it is not gathered, whatever `preloads` says. */
+  /** Tells statuses whose content is to be read from a queue whatever `preloads` says: it is likely not wanted. */
   readonly isDiscardable: ((status: number) => boolean) | null;
   /** Seconds between two reads; null waits for ever. */
   readonly readTimeout: number | null;
@@ -374,7 +374,8 @@ export class Session implements LinkReceiver, ContentFlow {
     }
     // From here on the read timeout runs while the reader waits, and the reader hears of failures.
     this.#isWaiting = false;
-    clearTimeout(exchange.deadlineTimer ?? undefined);
+    // Content that will be read to its end all the same stays under the deadline.
+    if (!preloads) clearTimeout(exchange.deadlineTimer ?? undefined);
     const queue = new ContentQueue(this);
     exchange.queue = queue;
     exchange.exchanged = { head, content: queue, trailerSection: '' };
