@@ -330,14 +330,14 @@ describe('urlopen(), stale connections', () => {
     async ({ afterMs, retries }) => {
       const peer = await peerOf(closing(afterMs));
       const pool = poolOf(peer, { maxsize: 20, block: true });
-      for (let n = 0; n < 400; n++) {
+      for (let n = 0; n < 300; n++) {
         const response = await pool.urlopen('GET', `/${n}`, { retries });
         expect(response.retries?.history).toEqual([]);
       }
-      const paths = Array.from({ length: 1_200 }, (_, n) => `/c${n}`);
+      const paths = Array.from({ length: 800 }, (_, n) => `/c${n}`);
       const responses = await Promise.all(paths.map((path) => pool.urlopen('GET', path, { retries })));
       expect(responses.every(({ data }) => data.toString() === 'ok')).toBe(true);
-      expect(pool.numRequests).toBeGreaterThanOrEqual(1_600);
+      expect(pool.numRequests).toBeGreaterThanOrEqual(1_100);
     },
   );
 
