@@ -161,6 +161,8 @@ export class HTTPResponse {
   #isDecoding = false;
   /** Closed before its end: whoever waits for content then has not come to the end of it. */
   #isGivenUp = false;
+  /** What reading raised. */
+  #failure: { readonly error: unknown } | null = null;
   /** What was decoded beyond what was asked for, or preloaded: it is given before anything else. */
   #ahead: Buffer = EMPTY;
 
@@ -243,6 +245,10 @@ export class HTTPResponse {
    */
   get data(): Buffer {
     if (this.#data !== null) return this.#data;
+    if (this.#failure !== null) {
+      throw new ResponseNotReadError('The content broke off before its end', { cause: this.#failure.error });
+    }
+    if (this.#isGivenUp) throw new ResponseNotReadError('The response was closed before its content had been read');
     if (this.closed) return EMPTY;
     throw new ResponseNotReadError(
       'The content has not been read: call "await response.read()" before "response.data"',
@@ -653,14 +659,19 @@ export class HTTPResponse {
       throw new HTTPError('Cannot read: another read of this response is still waiting for bytes');
     }
     this.#isDecoding = true;
-    const step = await this.#decoded.next().finally(() => {
+    try {
+      const step = await this.#decoded.next();
+      if (step.done === true) {
+        this.#decodedEnded = true;
+        return null;
+      }
+      this.#ahead = step.value;
+    } catch (error) {
+      this.#failure ??= { error };
+      throw error;
+    } finally {
       this.#isDecoding = false;
-    });
-    if (step.done === true) {
-      this.#decodedEnded = true;
-      return null;
     }
-    this.#ahead = step.value;
     return this.#takeAhead(most);
   }
 
@@ -695,6 +706,7 @@ export class HTTPResponse {
       const isShort =
         error instanceof ProtocolError && error.cause instanceof IncompleteRead && error.cause.expected !== null;
       if (isShort && !this.enforceContentLength) return atEnd;
+      this.#failure ??= { error };
       throw error;
     }
   }
