@@ -407,6 +407,7 @@ export class HTTPConnection implements SessionOwner {
       preloads: false,
       readTimeout: this.timeout.total === null ? this.timeout.readTimeout : this.timeout.total,
       deadline: null,
+      maxContentBytes: null,
       onInformational: null,
       onUploadProgress: null,
       onDownloadProgress: null,

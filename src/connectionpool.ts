@@ -399,7 +399,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   async #obtain(call: ResolvedUrlopenOptions, needsFresh: boolean): Promise<HTTPConnection> {
     for (;;) {
-      const connection = this.#store.take() ?? (await this.#store.wait(call.poolTimeout, call.signal));
+      const taken = needsFresh ? this.#store.takeNew() : this.#store.take();
+      const connection = taken ?? (await this.#store.wait(call.poolTimeout, call.signal));
       // A connection that was handed over may have been closed before its taker came to run.
       const isUnconnected = connection.exchangeCount === 0 && !connection.isConnected;
       if (isUnconnected || (connection.isIdle && !needsFresh)) return connection;
@@ -428,6 +429,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       isDiscardable: discardable(call, retries),
       readTimeout: timeout.total === null ? read : Math.min(read ?? timeout.total, timeout.total),
       deadline,
+      maxContentBytes: this.#limitsFor(call).maxDecodedSize,
       onInformational: call.onInformational === null ? null : informer(call.onInformational),
       onUploadProgress: call.onUploadProgress,
       onDownloadProgress: call.onDownloadProgress,

@@ -37,7 +37,7 @@ export interface HTTPConnectionPoolOptions extends ConnectionOptions {
    */
   readonly idleTimeout?: number | null | undefined;
   /**
-   * Bytes that decoded content may have at most; null for no limit.
+   * Bytes that content may have at most, with codings taken off; null for no limit.
    *
    * @defaultValue null
    * @throws {@link DecodeError} from the request, or from reading

@@ -18,6 +18,7 @@ import { LocationValueError, MaxRetryError, URLSchemeUnknown } from './exception
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
+import { positiveInteger } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
 import { redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
@@ -93,7 +94,8 @@ export class PoolManager extends RequestMethods {
     super({ headers });
     this.connectionPoolKw = Object.freeze(connectionPoolKw);
     this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
-    this.pools = new RecentlyUsedContainer(numPools ?? DEFAULT_NUM_POOLS, { disposeFunc: (pool) => pool._retire() });
+    const limit = numPools === undefined ? DEFAULT_NUM_POOLS : positiveInteger('numPools', numPools);
+    this.pools = new RecentlyUsedContainer(limit, { disposeFunc: (pool) => pool._retire() });
     // Misspelt and bad options are refused here, not at the first request.
     new HTTPSConnectionPool('localhost', connectionPoolKw).close();
   }

@@ -78,7 +78,7 @@ export interface UrlopenOptions {
   /** Whether content shorter than its Content-Length is an error. @defaultValue true */
   readonly enforceContentLength?: boolean | undefined;
   /**
-   * Bytes that the decoded content may have at most; null for no limit.
+   * Bytes that the content may have at most, with codings taken off; null for no limit.
    *
    * @defaultValue the pool's
    * @throws {@link DecodeError}

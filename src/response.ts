@@ -422,7 +422,7 @@ export class HTTPResponse {
     try {
       yield* this.stream();
     } finally {
-      this.releaseConn();
+      this.close();
     }
   }
 
@@ -465,7 +465,7 @@ export class HTTPResponse {
         );
       },
       destroy: (error, done) => {
-        this.releaseConn();
+        this.close();
         done(error);
       },
     });
@@ -554,7 +554,7 @@ export class HTTPResponse {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.releaseConn();
+    this.close();
   }
 
   toString(): string {
@@ -595,7 +595,13 @@ export class HTTPResponse {
   }
 
   async #preloadFromStream(): Promise<void> {
-    this.#ahead = await this.#readAll(this.decodeContent);
+    try {
+      this.#ahead = await this.#readAll(this.decodeContent);
+    } catch (error) {
+      // Nobody else will: the caller never sees this response.
+      this.close();
+      throw error;
+    }
   }
 
   /** All content is here: it is `data`, and can be read once besides. */
@@ -668,6 +674,8 @@ export class HTTPResponse {
       this.#ahead = step.value;
     } catch (error) {
       this.#failure ??= { error };
+      // What cannot be decoded is of no use: its connection must not wait for somebody to read the rest.
+      this.#content.abandon();
       throw error;
     } finally {
       this.#isDecoding = false;

@@ -56,6 +56,7 @@ describe('PoolManager, its pools', () => {
     { options: 10, error: TypeError },
     { options: { num_pools: 5 }, error: TypeError },
     { options: { numPools: -1 }, error: RangeError },
+    { options: { numPools: 0 }, error: RangeError },
     { options: { numPools: '5' }, error: TypeError },
     { options: { maxsize: 0 }, error: RangeError },
     { options: { timeout: -1 }, error: RangeError },

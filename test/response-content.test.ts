@@ -533,6 +533,26 @@ describe('Content-Encoding', () => {
     expect(peer.sockets).toHaveLength(2);
   });
 
+  test.each([
+    ['streamed', STREAMED, 200],
+    ['preloaded without its length being minded', { enforceContentLength: false }, 200],
+    ['preloaded, of a status that may be retried', {}, 503],
+  ])(
+    'SEC-127: content that cannot be decoded, %s, keeps no connection from those who wait for one',
+    async (_, options, status) => {
+      const bad = `HTTP/1.1 ${status} X\r\nContent-Encoding: gzip\r\nContent-Length: 1000000\r\n\r\nno gzip at all`;
+      const tower = bad.replace('gzip', 'gzip, gzip, gzip, gzip, gzip, gzip');
+      const peer = await peerOf(({ target }) => (target === '/ok' ? ok() : target === '/tower' ? tower : bad));
+      const http = manager({ maxsize: 1, block: true });
+      // Who streams has the response of a tower in hand, and may read it as it came.
+      for (const path of options === STREAMED ? ['/bad'] : ['/bad', '/tower']) {
+        const reading = http.request('GET', peer.url + path, options).then((response) => response.read());
+        expect(await rejection(reading)).toBeInstanceOf(DecodeError);
+        expect((await http.request('GET', `${peer.url}/ok`, { poolTimeout: 5 })).data.toString()).toBe('ok');
+      }
+    },
+  );
+
   test('content that breaks off is a ProtocolError, not a DecodeError, however much of the coding came', async () => {
     const peer = await peerOf((_request, socket) => {
       socket.write(`HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${gzipped.length}\r\n\r\n`);

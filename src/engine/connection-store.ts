@@ -94,6 +94,13 @@ export class ConnectionStore<C extends StoredConnection> {
     return this.takeIdle() ?? (this.#mayOpen() ? this.#add() : null);
   }
 
+  /** A new connection, in the place of an idle one if there is no other; null if the caller has to wait. */
+  takeNew(): C | null {
+    this.#throwIfClosed();
+    if (!this.#mayOpen()) this.takeIdle()?.close();
+    return this.#mayOpen() ? this.#add() : null;
+  }
+
   /**
    * Waits for a connection: an idle one, or a new one that is not connected yet.
    *

@@ -13,7 +13,7 @@
  * exchange had got when it failed: whether it may be repeated is the pool's to decide. It never retries.
  */
 import type { BodySource } from '../body/source.js';
-import { HTTPError, type PoolDescription, ProtocolError, ReadTimeoutError } from '../exceptions.js';
+import { DecodeError, HTTPError, type PoolDescription, ProtocolError, ReadTimeoutError } from '../exceptions.js';
 import type { ResponseLimits } from '../http1/limits.js';
 import type { RequestFraming } from '../http1/request-head.js';
 import type { ResponseHead } from '../http1/response-head.js';
@@ -49,6 +49,8 @@ export interface ExchangeRequest {
   readonly readTimeout: number | null;
   /** When (`performance.now()`) the response must be there: its head, and its content too if that is preloaded. */
   readonly deadline: { readonly atMs: number; readonly total: number } | null;
+  /** Bytes that the content may have, decoded; null for no limit. What is announced or comes beyond is refused. */
+  readonly maxContentBytes: number | null;
   readonly onInformational: ((head: ResponseHead) => void) | null;
   readonly onUploadProgress: ((progress: TransferProgress) => void) | null;
   readonly onDownloadProgress: ((progress: TransferProgress) => void) | null;
@@ -118,6 +120,9 @@ const CLOSED: SessionState = Object.freeze({ kind: 'closed' });
 
 /** A body up to this goes out in one write with its head: copying it is cheaper than a second write. */
 const JOINED_BODY_BYTES = 16_384;
+
+/** A coding makes content that it cannot compress a little longer. */
+const CODING_OVERHEAD_BYTES = 65_536;
 
 export class Session implements LinkReceiver, ContentFlow {
   readonly link: Link;
@@ -213,6 +218,7 @@ export class Session implements LinkReceiver, ContentFlow {
           case 'need-bytes':
             return;
           case 'content':
+            if (exchange.request.maxContentBytes !== null) this.#checkSize(exchange.request, parser.contentBytes);
             if (exchange.request.onDownloadProgress !== null) this.#tellDownloadProgress(exchange.request);
             if (exchange.collector !== null) exchange.collector.take(bytes, parser.contentStart, parser.contentEnd);
             else exchange.queue?.take(bytes, parser.contentStart, parser.contentEnd);
@@ -342,6 +348,14 @@ export class Session implements LinkReceiver, ContentFlow {
     }
   }
 
+  /** With a coding, what is decoded is measured where it is decoded: here only what could never be few bytes. */
+  #checkSize({ maxContentBytes }: ExchangeRequest, bytes: number): void {
+    if (maxContentBytes === null) return;
+    const allowance = this.#parser.head?.contentEncoding === undefined ? 0 : CODING_OVERHEAD_BYTES;
+    if (bytes <= maxContentBytes + allowance) return;
+    throw new DecodeError(`The content is longer than maxDecodedSize, ${maxContentBytes} bytes`);
+  }
+
   #tellDownloadProgress(request: ExchangeRequest): void {
     const { head, contentBytes } = this.#parser;
     const total = head?.framing.kind === 'length' ? head.framing.length : null;
@@ -365,7 +379,9 @@ export class Session implements LinkReceiver, ContentFlow {
     // A final response: the content that has not begun is not sent, as the server has decided without it.
     this.#forgetContinue(exchange);
     const { preloads, isDiscardable } = exchange.request;
-    const isGathered = preloads && isDiscardable?.(head.status) !== true;
+    const isWanted = isDiscardable?.(head.status) !== true;
+    if (isWanted && head.framing.kind === 'length') this.#checkSize(exchange.request, head.framing.length);
+    const isGathered = preloads && isWanted;
     if (isGathered) {
       const length = head.framing.kind === 'length' ? head.framing.length : null;
       exchange.collector = new ContentCollector(length);

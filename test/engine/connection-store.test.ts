@@ -379,3 +379,28 @@ describe('ConnectionStore, over time', () => {
     vi.restoreAllMocks();
   });
 });
+
+describe('takeNew()', () => {
+  test('opens one beside those that are idle, as long as more may be open', () => {
+    const { store, made } = storeOf({ block: false });
+    const idle = take(store);
+    store.release(idle);
+    expect(store.takeNew()).toBe(made[1]);
+    expect([store.idleCount, store.openCount, idle.isIdle]).toEqual([1, 2, true]);
+  });
+
+  test('puts one in the place of an idle one where no more may be open, and gives none where all are in use', () => {
+    const { store, made } = storeOf({ maxsize: 2, block: true });
+    const [first, second] = [take(store), take(store)];
+    expect(store.takeNew()).toBeNull();
+    store.release(first);
+    expect(store.takeNew()).toBe(made[2]);
+    expect([first.isIdle, second.isIdle, store.openCount]).toEqual([false, true, 2]);
+  });
+
+  test('raises ClosedPoolError once the pool is closed', () => {
+    const { store } = storeOf();
+    store.close();
+    expect(() => store.takeNew()).toThrow(ClosedPoolError);
+  });
+});

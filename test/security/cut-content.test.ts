@@ -64,3 +64,35 @@ describe('SEC-042 (CVE-2026-84947): content that ended early is never given as c
     expect(() => response.data).toThrow('The response was closed before its content had been read');
   });
 });
+
+describe('SEC-113 (CVE-2026-42036): maxDecodedSize holds for content without a coding, on each path', () => {
+  const long = 'x'.repeat(2_000);
+  const zippedLong = gzipSync(Buffer.alloc(900, 'y'));
+  test.each([
+    ['announced', ['HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n', long]],
+    ['chunked', ['HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n', long, '\r\n0\r\n\r\n']],
+    ['until close', ['HTTP/1.1 200 OK\r\n\r\n', long]],
+  ])('%s', async (_name, wire) => {
+    const limited = { maxDecodedSize: 1_000 };
+    await expect(http.request('GET', urlOf(...wire), limited)).rejects.toThrow(DecodeError);
+    const streamed = http.request('GET', urlOf(...wire), { ...limited, preloadContent: false });
+    await expect(streamed.then((response) => response.read())).rejects.toThrow(DecodeError);
+    const enough = await http.request('GET', urlOf(...wire), { maxDecodedSize: 2_000 });
+    expect(enough.data.length).toBe(2_000);
+  });
+
+  test('a coding may make short content longer than the limit', async () => {
+    const wire = ['HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n', gzipSync('short')];
+    const response = await http.request('GET', urlOf(...wire), { maxDecodedSize: 5 });
+    expect(response.data.toString()).toBe('short');
+    const tooLong = urlOf('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n', zippedLong);
+    await expect(http.request('GET', tooLong, { maxDecodedSize: 500 })).rejects.toThrow(DecodeError);
+  });
+
+  test('the content of a redirect that is followed is not what the limit is for', async () => {
+    const there = urlOf('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+    const url = urlOf(`HTTP/1.1 302 Found\r\nLocation: ${there}\r\nContent-Length: 2000\r\n\r\n`, long);
+    const response = await http.request('GET', url, { maxDecodedSize: 1_000, retries: 3 });
+    expect(response.data.toString()).toBe('ok');
+  });
+});

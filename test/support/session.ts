@@ -39,6 +39,7 @@ export function get(given: Partial<ExchangeRequest> = {}): ExchangeRequest {
     isLast: false,
     preloads: true,
     isDiscardable: null,
+    maxContentBytes: null,
     readTimeout: 5,
     deadline: null,
     onInformational: null,
