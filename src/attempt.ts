@@ -35,7 +35,7 @@ export function judge(failure: unknown, message: Message, wasReused: boolean): O
     throw failure;
   }
   const { error, reached, isFinal } = failure;
-  if (isFinal || !(error instanceof HTTPError)) throw error;
+  if (isFinal || !(error instanceof HTTPError) || isBeyondRetry(error)) throw error;
   // A server that is only slow has not closed the connection: to ask it again at once would double its load.
   const isDead = wasReused && reached === 'request-sent' && !(error instanceof TimeoutError);
   const mayMove = isDead && IDEMPOTENT_METHODS.has(message.method);
