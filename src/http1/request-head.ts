@@ -75,6 +75,11 @@ export function checkFieldLines(lines: readonly FieldLine[]): readonly FieldLine
       const wanted = 'it may hold visible characters up to U+00FF, blanks and tabs, and no CR, LF or NUL';
       throw new InvalidHeader(`Cannot use the value of header ${excerpt(name)}: ${wanted}`);
     }
+    if (equalsIgnoringCase(name, 'host') && /[\t ]/.test(withoutOuterBlanks(value))) {
+      throw new InvalidHeader(
+        `Cannot use Host ${excerpt(value)}: a host and port hold no blank (RFC 9110 section 7.2)`,
+      );
+    }
     if (equalsIgnoringCase(name, 'host') && ++hosts > 1) {
       throw new InvalidHeader('Cannot use two Host headers: a request has exactly one (RFC 9112 section 3.2)');
     }

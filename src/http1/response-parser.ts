@@ -50,6 +50,8 @@ export class ResponseParser {
   #state: State = 'ended';
   #method = '';
   #interimCount = 0;
+  /** An interim response has said that the connection closes: the final one does not take that back. */
+  #isLast = false;
   #remaining = 0;
 
   constructor(limits: ResponseLimits) {
@@ -72,6 +74,7 @@ export class ResponseParser {
   begin(method: string): void {
     this.#method = method;
     this.#interimCount = 0;
+    this.#isLast = false;
     this.#state = 'head';
     this.#scanner.beginHead();
     this.hasBegun = this.leftoverBytes > 0;
@@ -151,7 +154,8 @@ export class ResponseParser {
       return 'need-bytes';
     }
     this.#position = after;
-    const head = interpretHead(this.#scanner, this.#method);
+    const read = interpretHead(this.#scanner, this.#method);
+    const head = this.#isLast ? { ...read, persistent: false } : read;
     this.head = head;
     if (head.status < 200) return this.#interim(head);
     this.#state = STATE_OF_FRAMING[head.framing.kind];
@@ -166,6 +170,7 @@ export class ResponseParser {
     if (++this.#interimCount > this.#limits.maxInterimResponses) {
       throw new ProtocolError(`The server sent more than ${this.#limits.maxInterimResponses} interim responses`);
     }
+    if (!head.persistent) this.#isLast = true;
     this.#scanner.beginHead();
     return 'interim';
   }

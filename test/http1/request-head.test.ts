@@ -98,6 +98,13 @@ describe('checkFieldLines()', () => {
     },
   );
 
+  test('rejects a Host with a blank in it: it holds one host and one port (SEC-020, CVE-2023-29406)', () => {
+    for (const value of ['a.test b.test', 'a.test\t80']) {
+      expect(() => checkFieldLines([['Host', value]])).toThrow('hold no blank');
+    }
+    expect(checkFieldLines([['Host', ' a.test:80 ']])).toEqual([['Host', 'a.test:80']]);
+  });
+
   test('rejects a second Host in any case, and takes one', () => {
     expect(checkFieldLines([['hOST', 'a']])).toEqual([['hOST', 'a']]);
     expect(() =>

@@ -46,6 +46,11 @@ const READINGS: readonly Reading[] = [
     want: { head: { framing: { kind: 'chunked' } }, content: '', trailerSection: '', outcome: 'complete' },
   },
   {
+    name: 'an interim head that says close, which the final one does not take back',
+    wire: 'HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+    want: { head: { status: 200, persistent: false }, content: 'ok', outcome: 'complete' },
+  },
+  {
     name: 'content until close',
     wire: 'HTTP/1.0 200 OK\r\n\r\nhello\r\n',
     closes: true,
