@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
@@ -5,6 +6,9 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: ['test/interop/**'],
     pool: 'forks',
+    // By default one core is left idle, which on two cores is half of them.
+    maxWorkers: availableParallelism(),
+    minWorkers: 1,
     testTimeout: 20_000,
     coverage: {
       provider: 'v8',

@@ -146,14 +146,6 @@ export function hasContent(body: BodySource): boolean {
 }
 
 function lengthOf(body: BodySource): number | null | undefined {
-  switch (body.kind) {
-    case 'none':
-      return undefined;
-    case 'bytes':
-      return body.bytes.length;
-    case 'stream':
-      return body.length;
-    default:
-      return body satisfies never;
-  }
+  if (body.kind === 'none') return undefined;
+  return body.kind === 'bytes' ? body.bytes.length : body.length;
 }

@@ -1,6 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TimeoutStateError } from '../../src/exceptions.js';
-import { Timeout, type TimeoutOptions, type TimeoutValue, timerMs, toTimeout } from '../../src/util/timeout.js';
+import {
+  currentTime,
+  Timeout,
+  type TimeoutOptions,
+  type TimeoutValue,
+  timerMs,
+  toTimeout,
+} from '../../src/util/timeout.js';
 
 const DEFAULT: typeof Timeout.DEFAULT_TIMEOUT = Timeout.DEFAULT_TIMEOUT;
 
@@ -169,4 +176,11 @@ describe('Timeout, TimeoutUnitWarning', () => {
       ['TimeoutUnitWarning', 'The connect timeout is 5000 seconds: timeouts are seconds, not milliseconds'],
     ]);
   });
+});
+
+test('currentTime() gives seconds since the epoch, with fractions', () => {
+  const before = Date.now() / 1000;
+  const now = currentTime();
+  expect(now).toBeGreaterThanOrEqual(before);
+  expect(now).toBeLessThanOrEqual(Date.now() / 1000);
 });
