@@ -244,6 +244,8 @@ export class HTTPHeaderDict {
 export function fieldLines(input: HeadersInput | null | undefined): readonly FieldLine[] {
   if (input === undefined || input === null) return NO_LINES;
   if (typeof input !== 'object') throw notHeaders(input);
+  // A subclass may say what its size does not.
+  if (Object.getPrototypeOf(input) === HTTPHeaderDict.prototype && 'size' in input && input.size === 0) return NO_LINES;
   const lines: FieldLine[] = [];
   if (input instanceof HTTPHeaderDict) pushPairs(input.iteritems(), lines);
   else if (isPairs(input)) pushPairs(input, lines);

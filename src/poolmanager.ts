@@ -20,11 +20,12 @@ import { fieldLines, type HeadersInput } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
 import { positiveInteger } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
-import { redirectedRequest } from './redirect.js';
+import { type RedirectedRequest, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
   PLAIN_HOP,
   type ResolvedUrlopenOptions,
+  resolvedAlready,
   resolveUrlopenOptions,
   sourceOf,
   type UrlopenOptions,
@@ -107,49 +108,27 @@ export class PoolManager extends RequestMethods {
    * @throws {@link LocationValueError} if the URL is not, before any byte is sent; then as {@link HTTPConnectionPool.urlopen}
    */
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
-    if (options === undefined && this.headers.size === 0) {
-      checkMethod(method);
-      const first = parseUrl(url);
-      const pool = this.#poolOf(first, url);
-      const response = await pool.urlopen(method, first.requestUri, PLAIN_HOP);
-      const location = response.getRedirectLocation();
-      if (!location) return response;
-      return await this.#follow(method, first, response, resolveUrlopenOptions(undefined), PLAIN_HOP);
-    }
     const call = resolveUrlopenOptions(options);
     const source = sourceOf(call);
     try {
-      return await this.#urlopen(method, url, call, source, options ?? {});
+      checkMethod(method);
+      const first = parseUrl(url);
+      const pool = this.#poolOf(first, url);
+      const isPlain = options === undefined && this.headers.size === 0;
+      const hop = isPlain ? PLAIN_HOP : resolvedAlready(hopOf(call, call.headers ?? this.headers, source));
+      const response = await pool.urlopen(method, first.requestUri, hop);
+      const location = call.redirect && response.getRedirectLocation();
+      if (!location) return response;
+      return await this.#follow(
+        { method, lines: fieldLines(call.headers ?? this.headers), body: source },
+        first,
+        response,
+        call,
+      );
     } finally {
       // Whoever gives a stream need not look after it, whatever becomes of the request.
       if (source.kind === 'stream') source.discard?.();
     }
-  }
-
-  async #urlopen(
-    method: string,
-    url: string,
-    call: ResolvedUrlopenOptions,
-    source: BodySource,
-    options: UrlopenOptions,
-  ): Promise<HTTPResponse> {
-    checkMethod(method);
-    const first = parseUrl(url);
-    const pool = this.#poolOf(first, url);
-    const hop: UrlopenOptions = ownOptions({
-      ...options,
-      headers: call.headers === undefined || call.headers === null ? this.headers : call.headers,
-      _source: source,
-      body: undefined,
-      bodyPos: undefined,
-      redirect: false,
-      assertSameHost: false,
-      _followsRedirects: call.redirect,
-    });
-    const response = await pool.urlopen(method, first.requestUri, hop);
-    const location = call.redirect && response.getRedirectLocation();
-    if (!location) return response;
-    return await this.#follow(method, first, response, call, hop);
   }
 
   /**
@@ -258,19 +237,14 @@ export class PoolManager extends RequestMethods {
 
   /** The redirects of a request, one hop after the other. */
   async #follow(
-    firstMethod: string,
+    firstRequest: RedirectedRequest,
     firstUrl: Url,
     firstResponse: HTTPResponse,
     call: ResolvedUrlopenOptions,
-    firstHop: UrlopenOptions,
   ): Promise<HTTPResponse> {
     let response = firstResponse;
     let url = firstUrl;
-    let request = {
-      method: firstMethod,
-      lines: fieldLines(firstHop.headers),
-      body: sourceOf({ ...call, _source: firstHop._source ?? call._source }),
-    };
+    let request = firstRequest;
     let retries = response.retries ?? Retry.fromInt(call.retries, { default: this.#defaultRetries });
     for (;;) {
       const location = response.getRedirectLocation();
@@ -300,19 +274,24 @@ export class PoolManager extends RequestMethods {
       request = redirectedRequest(request, response.status, isSameOrigin(url, next), removeHeadersOnRedirect);
       url = next;
       // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
-      response = await this.#poolOf(next, next.url).urlopen(request.method, next.requestUri, {
-        ...firstHop,
-        redirect: false,
-        assertSameHost: false,
-        _followsRedirects: true,
-        headers: request.lines,
-        _source: request.body,
-        chunked: call.chunked && request.body.kind !== 'none',
-        retries,
-      });
+      const hop = hopOf({ ...call, retries }, request.lines, request.body);
+      response = await this.#poolOf(next, next.url).urlopen(request.method, next.requestUri, resolvedAlready(hop));
       retries = response.retries ?? retries;
     }
   }
+}
+
+/** What a pool is told of one hop: redirects are the manager's to follow. */
+function hopOf(call: ResolvedUrlopenOptions, headers: HeadersInput, source: BodySource): ResolvedUrlopenOptions {
+  return {
+    ...call,
+    headers,
+    _source: source,
+    chunked: call.chunked && source.kind !== 'none',
+    redirect: false,
+    assertSameHost: false,
+    _followsRedirects: call.redirect,
+  };
 }
 
 /** Own properties only: a polluted Object.prototype must not add headers or options of a pool. */

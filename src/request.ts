@@ -37,6 +37,8 @@ export interface RequestOptions extends RequestEncodeBodyOptions {
   readonly json?: unknown;
 }
 
+const ENCODING_OPTIONS = ['json', 'fields', 'encodeMultipart', 'multipartBoundary'] as const;
+
 const METHODS_WITH_FIELDS_IN_URL: ReadonlySet<string> = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS']);
 
 /**
@@ -67,6 +69,8 @@ export abstract class RequestMethods {
    */
   request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse> {
     if (options === undefined) return this.urlopen(typeof method === 'string' ? upperCase(method) : method, url);
+    // HOT: nothing to encode, nothing to copy.
+    if (isEncodedAlready(options) && typeof method === 'string') return this.urlopen(upperCase(method), url, options);
     return this.#request(method, url, options);
   }
 
@@ -125,6 +129,13 @@ export abstract class RequestMethods {
     const { body: _, bodyPos: __, ...rest } = options;
     return this.urlopen(method, url, { ...rest, _source: source });
   }
+}
+
+/** Whether no option stands for content, or says how to encode it: they are all for `urlopen` then. */
+function isEncodedAlready(options: RequestOptions): boolean {
+  if (typeof options !== 'object' || options === null) return false;
+  for (const name of ENCODING_OPTIONS) if (Object.hasOwn(options, name)) return false;
+  return true;
 }
 
 function urlencodedSource(fields: UrlFields): BodySource {
