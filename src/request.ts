@@ -69,8 +69,10 @@ export abstract class RequestMethods {
    */
   request(method: string, url: string, options?: RequestOptions): Promise<HTTPResponse> {
     if (options === undefined) return this.urlopen(typeof method === 'string' ? upperCase(method) : method, url);
-    // HOT: nothing to encode, nothing to copy.
-    if (isEncodedAlready(options) && typeof method === 'string') return this.urlopen(upperCase(method), url, options);
+    // HOT: nothing to encode, nothing to copy; an empty object says nothing.
+    if (isEncodedAlready(options) && typeof method === 'string') {
+      return this.urlopen(upperCase(method), url, Object.keys(options).length === 0 ? undefined : options);
+    }
     return this.#request(method, url, options);
   }
 
