@@ -8,8 +8,8 @@
  *
  * Stricter than RFC 9112 allows a client to be: a bare CR or LF, obs-fold, and every control byte but HTAB are refused.
  *
- * HOT: one pass over bytes, inner loops over tables; `npm run bench` small GET, ratio 0.7 to a search for the end, a string
- * and a split. The plain version that it must equal is in the test.
+ * HOT: one pass over bytes, inner loops over tables; `npm run bench` small GET. The plain version that it must equal is in
+ * the test.
  */
 import { ProtocolError } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';

@@ -21,7 +21,7 @@ export interface LinkReceiver {
   onDrain(): void;
 }
 
-/** One read of a busy link brings up to this much; larger ones (tried: 128 and 256 KiB) gained nothing on loopback. */
+/** One read of a busy link brings up to this much: what libuv suggests for a read. */
 const READ_BUFFER_BYTES = 65_536;
 
 const SHARED_READ_BUFFER = process.platform === 'win32' ? null : Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
