@@ -13,6 +13,7 @@
 import { type InspectOptions, inspect } from 'node:util';
 import { HTTPError } from './exceptions.js';
 import { describe } from './excerpt.js';
+import type { FieldLine } from './http1/request-head.js';
 
 /** What a caller may give as one field's value; an array makes one field line per element. */
 export type HeaderValue = string | number | readonly (string | number)[];
@@ -22,8 +23,7 @@ export type HeadersInput =
   | { readonly [name: string]: HeaderValue | undefined }
   | Iterable<readonly [name: string, value: HeaderValue | undefined]>;
 
-/** One field line, as it is written to the wire. */
-export type FieldLine = readonly [name: string, value: string];
+export type { FieldLine };
 
 /** Its first spelling, then its values in order. */
 type Field = [name: string, first: string, ...more: string[]];

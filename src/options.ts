@@ -37,6 +37,14 @@ export function resolveOptions<T extends object>(
   return resolved;
 }
 
+/** A copy of a caller's options with own properties only: a polluted Object.prototype must not add any. */
+export function ownOptions<T extends object>(options: T): T {
+  if (typeof options !== 'object' || options === null) {
+    throw new TypeError(`Cannot use ${describe(options)} as options of a request: they must be an object`);
+  }
+  return Object.assign(Object.create(null), options);
+}
+
 function isOptionOf<T>(rules: Rules<T>, name: string): name is keyof T & string {
   return Object.hasOwn(rules, name);
 }

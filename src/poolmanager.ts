@@ -18,7 +18,7 @@ import { LocationValueError, MaxRetryError, URLSchemeUnknown } from './exception
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
-import { positiveInteger } from './options.js';
+import { ownOptions, positiveInteger } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
 import { type RedirectedRequest, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
@@ -292,11 +292,6 @@ function hopOf(call: ResolvedUrlopenOptions, headers: HeadersInput, source: Body
     assertSameHost: false,
     _followsRedirects: call.redirect,
   };
-}
-
-/** Own properties only: a polluted Object.prototype must not add headers or options of a pool. */
-function ownOptions<T extends object>(options: T): T {
-  return Object.assign(Object.create(null), options);
 }
 
 /** What is said of TLS makes no difference without it. */

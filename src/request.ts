@@ -12,6 +12,7 @@ import { type FieldsInput, multipartSource } from './filepost.js';
 import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { equalsIgnoringCase } from './http1/grammar.js';
 import { checkMethod } from './http1/request-head.js';
+import { ownOptions } from './options.js';
 import type { UrlopenOptions } from './request-options.js';
 import type { HTTPResponse } from './response.js';
 
@@ -169,14 +170,6 @@ function upperCase(method: string): string {
 /** What is no token stays as it is, and is refused as it was given. */
 function asciiOnly(method: string, upper: string): string {
   return /^[\u0000-\u007f]*$/.test(method) ? upper : method;
-}
-
-/** Own properties only: a polluted Object.prototype must not add a body or headers. */
-function ownOptions<T extends object>(options: T): T {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`Cannot use ${describe(options)} as options of a request: they must be an object`);
-  }
-  return Object.assign(Object.create(null), options);
 }
 
 /** As {@link ownOptions}, but for some names: `...rest` would be an object with a prototype again. */

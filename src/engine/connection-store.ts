@@ -15,6 +15,7 @@
 import { ClosedPoolError, EmptyPoolError, type PoolDescription } from '../exceptions.js';
 import { bounded, type Verdict, type Wait } from '../transport/bounded.js';
 import type { Queue } from '../util/queue.js';
+import { timerMs } from '../util/timeout.js';
 
 /** What the store needs of a connection. */
 export interface StoredConnection {
@@ -39,8 +40,6 @@ export interface StoreOptions<C> {
 
 /** A server's own keep-alive time is not used to its end: its clock began earlier, and a request takes time to arrive. */
 const SAFETY_MARGIN_SECONDS = 1;
-
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** So few waiters are not worth looking at. */
 const TIDY_LEAST = 64;
@@ -197,7 +196,7 @@ export class ConnectionStore<C extends StoredConnection> {
     if (atMs >= this.#sweepAtMs) return;
     this.#clearSweep();
     this.#sweepAtMs = atMs;
-    const delayMs = Math.min(Math.max(atMs - performance.now(), 1), MAX_TIMER_MS);
+    const delayMs = timerMs((atMs - performance.now()) / 1000);
     this.#sweepTimer = setTimeout(() => this.#sweep(), delayMs).unref();
   }
 
