@@ -32,26 +32,21 @@ import {
   boolean,
   checkedElsewhere,
   functionOrNull,
+  ownOptions,
   portOrNull,
   positiveInteger,
   type Rules,
   resolveOptions,
 } from './options.js';
 import { HTTPResponse } from './response.js';
-import type { Bounds } from './transport/bounded.js';
+import { splitTlsOptions, type TlsOptions } from './tls/options.js';
+import type { ConnectBounds } from './transport/bounded.js';
 import { DialError, type DialOptions, dial } from './transport/dial.js';
 import type { Link } from './transport/link.js';
 import { ignoreError } from './transport/race.js';
 import type { LookupFunction } from './transport/resolve.js';
 import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from './transport/socket-options.js';
-import {
-  HandshakeTimeout,
-  secured,
-  type TlsConfiguration,
-  type TlsOptions,
-  tlsConfiguration,
-  tlsOpener,
-} from './transport/tls.js';
+import { HandshakeTimeout, secured, type TlsConfiguration, tlsConfiguration, tlsOpener } from './transport/tls.js';
 import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 import { parseUrl } from './util/url.js';
 import { warn } from './warnings.js';
@@ -108,12 +103,6 @@ export const CONNECTION_DEFAULTS: ConnectionSettings = Object.freeze({
   socketOptions: null,
   lookup: null,
 });
-
-const TLS_RULES: Rules<Required<TlsOptions>> = {
-  certReqs: checkedElsewhere,
-  caCerts: checkedElsewhere,
-  serverHostname: checkedElsewhere,
-};
 
 /** What a single connection, without a pool, takes with a request. */
 export interface ConnectionRequestOptions {
@@ -251,14 +240,20 @@ export class HTTPConnection implements SessionOwner {
    * @throws {@link NameResolutionError}, {@link NewConnectionError}, {@link ConnectTimeoutError}, {@link SSLError}
    */
   async connect(
-    options: { readonly timeout?: TimeoutValue; readonly signal?: AbortSignal | null } = {},
+    options: {
+      readonly timeout?: TimeoutValue;
+      readonly signal?: AbortSignal | null;
+      /** @internal Told which part of connecting begins. */
+      readonly enter?: ConnectBounds['enter'];
+    } = {},
   ): Promise<void> {
     if (this.isConnected) return;
     const timeout = options.timeout === undefined ? this.timeout.connectTimeout : options.timeout;
     const seconds = typeof timeout === 'number' ? timeout : null;
-    const bounds: Bounds = {
+    const bounds: ConnectBounds = {
       signal: options.signal ?? null,
       deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
+      enter: options.enter ?? null,
     };
     if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
     const session = new Session(this, this.#settings);
@@ -346,7 +341,7 @@ export class HTTPConnection implements SessionOwner {
    *
    * @internal
    */
-  protected async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
+  protected async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
     const socket = await this.dial(host, bounds, link);
     link.attach(socket);
     socket.off('error', ignoreError);
@@ -355,7 +350,7 @@ export class HTTPConnection implements SessionOwner {
   /** @internal A connected socket that is read by `link`; `open` makes it, if it is to be no plain TCP socket. */
   protected dial(
     host: string,
-    { signal, deadlineMs }: Bounds,
+    { signal, deadlineMs, enter }: ConnectBounds,
     link: Link,
     open: DialOptions['open'] = undefined,
   ): Promise<Socket> {
@@ -368,6 +363,7 @@ export class HTTPConnection implements SessionOwner {
       socketOptions: this.socketOptions,
       lookup: this.#settings.lookup,
       signal,
+      enter,
       onread: () => link.onread(),
       ...(open === undefined ? {} : { open }),
     });
@@ -458,17 +454,17 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
 
   constructor(host: string, options: HTTPSConnectionOptions = {}) {
     // Own properties only: a polluted Object.prototype must not switch verification off.
-    const own: HTTPSConnectionOptions = Object.assign(Object.create(null), options);
-    const { certReqs, caCerts, serverHostname, _tls, ...rest } = own;
+    const { _tls, ...given } = ownOptions(options);
+    const { tls, rest } = splitTlsOptions(given);
     super(host, rest);
-    const given = resolveOptions('TLS', { certReqs, caCerts, serverHostname }, TLS_RULES, NO_TLS_OPTIONS);
-    this.#tls = _tls ?? tlsConfiguration(given);
+    this.#tls = _tls ?? tlsConfiguration(tls);
   }
 
-  protected override async openLink(link: Link, host: string, bounds: Bounds): Promise<void> {
+  protected override async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
     // A zone says by which interface, not who answers: no certificate has it.
     const name = this.host.startsWith('[') ? this.host.slice(1, -1).replace(/%.*/, '') : this.host;
     const socket = await this.dial(host, bounds, link, tlsOpener(name, this.#tls));
+    bounds.enter?.('tls');
     await secured(socket, name, this.#tls, bounds);
     link.attach(socket);
     this.setVerified(this.#tls.isVerified);
@@ -484,8 +480,6 @@ export type HTTPSConnection = VerifiedHTTPSConnection;
 
 export const UnverifiedHTTPSConnection = VerifiedHTTPSConnection;
 export type UnverifiedHTTPSConnection = VerifiedHTTPSConnection;
-
-const NO_TLS_OPTIONS: Required<TlsOptions> = { certReqs: undefined, caCerts: undefined, serverHostname: undefined };
 
 /**
  * The value of Host (RFC 9110 section 7.2): the port only where it is not the scheme's, an address without its zone.

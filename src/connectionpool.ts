@@ -49,7 +49,6 @@ import {
   POOL_RULES,
   portByScheme,
   splitOptions,
-  splitTlsOptions,
 } from './pool-options.js';
 import { redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
@@ -60,6 +59,7 @@ import {
   type UrlopenOptions,
 } from './request-options.js';
 import { HTTPResponse, type HTTPResponseOptions } from './response.js';
+import { splitTlsOptions } from './tls/options.js';
 import { type TlsConfiguration, tlsConfiguration } from './transport/tls.js';
 import { LifoQueue, type Queue } from './util/queue.js';
 import { Retry } from './util/retry.js';

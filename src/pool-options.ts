@@ -9,7 +9,7 @@ import { describe } from './excerpt.js';
 import type { HeadersInput } from './headers.js';
 import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull } from './options.js';
 import { LIMIT_RULES } from './request-options.js';
-import { TLS_OPTION_NAMES, type TlsOptions } from './transport/tls.js';
+import type { TlsOptions } from './tls/options.js';
 import type { Retries } from './util/retry.js';
 import type { Url } from './util/url.js';
 
@@ -106,14 +106,4 @@ export function splitOptions(options: HTTPConnectionPoolOptions): {
     (Object.hasOwn(CONNECTION_RULES, name) ? connection : pool)[name] = value;
   }
   return { pool, connection };
-}
-
-export function splitTlsOptions(options: HTTPSConnectionPoolOptions): {
-  tls: TlsOptions;
-  rest: HTTPConnectionPoolOptions;
-} {
-  const tls: Record<string, unknown> = Object.create(null);
-  const rest: Record<string, unknown> = Object.create(null);
-  for (const [name, value] of Object.entries(options)) (TLS_OPTION_NAMES.has(name) ? tls : rest)[name] = value;
-  return { tls, rest };
 }

@@ -31,7 +31,7 @@ import {
   type UrlopenOptions,
 } from './request-options.js';
 import type { HTTPResponse } from './response.js';
-import { TLS_OPTION_NAMES } from './transport/tls.js';
+import { TLS_OPTION_NAMES } from './tls/options.js';
 import { Retry } from './util/retry.js';
 import { isSameOrigin, joinUrl, parseUrl, type Url } from './util/url.js';
 

@@ -14,6 +14,14 @@ export interface Bounds {
   readonly deadlineMs: number | null;
 }
 
+/** A part of making a link. */
+export type ConnectPhase = 'resolve' | 'connect' | 'proxy' | 'tls';
+
+/** Bounds of making a link; whoever makes it says as each part begins. */
+export interface ConnectBounds extends Bounds {
+  readonly enter: ((phase: ConnectPhase) => void) | null;
+}
+
 /** Where a wait reports how it ended; calls after the first do nothing. */
 export interface Verdict<T> {
   resolve(value: T): void;

@@ -8,7 +8,7 @@
  */
 import net from 'node:net';
 import { describe } from '../excerpt.js';
-import type { Bounds } from './bounded.js';
+import type { Bounds, ConnectBounds } from './bounded.js';
 import { type FailedAttempt, RaceError, raceConnect } from './race.js';
 import { type Address, type LookupFunction, ResolveError, resolveHost } from './resolve.js';
 import { applySocketOptions, checkSocketOptions, type SocketOption } from './socket-options.js';
@@ -26,6 +26,8 @@ export interface DialOptions {
   /** Asked instead of the system's resolver, for IP addresses too. */
   readonly lookup: LookupFunction | null;
   readonly signal: AbortSignal | null;
+  /** Told as names are resolved, and as addresses are dialled. */
+  readonly enter?: ConnectBounds['enter'];
   /**
    * Makes the buffer and callback of a socket that reads past the stream machinery; called for each attempt. Only the
    * winner's callback is ever called, at the earliest in a turn of the event loop after `dial` has resolved.
@@ -82,8 +84,11 @@ export async function dial(options: DialOptions): Promise<net.Socket> {
   const family = familyToDial(options);
   const bounds: Bounds = { signal, deadlineMs: deadlineOf(options.timeoutMs) };
   try {
+    const enter = Object.hasOwn(options, 'enter') ? options.enter : null;
+    enter?.('resolve');
     const addresses = await resolveHost(host, { lookup, family, ...bounds });
     const open = Object.hasOwn(options, 'open') && options.open !== undefined ? options.open : net.connect;
+    enter?.('connect');
     const openSocket = (address: Address) => open(connectOptions(address, port, sourceAddress, onread));
     const socket = await raceConnect(addresses, openSocket, bounds);
     applySocketOptions(socket, socketOptions);

@@ -11,35 +11,9 @@ import tls, { type SecureContext, type TLSSocket } from 'node:tls';
 import { SSLError } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';
 import { textOrNull } from '../options.js';
-import { CERT_NONE, type CertRequirementName, resolveCertReqs } from '../util/ssl_.js';
+import type { TlsOptions } from '../tls/options.js';
+import { CERT_NONE, resolveCertReqs } from '../util/ssl_.js';
 import { type Bounds, bounded, type Verdict, type Wait } from './bounded.js';
-
-/** What callers may say about TLS. */
-export interface TlsOptions {
-  /**
-   * Whether the server's certificate must be verified.
-   *
-   * @defaultValue 'CERT_REQUIRED'
-   * @see User Guide, "Certificate verification"
-   */
-  readonly certReqs?: CertRequirementName | null | undefined;
-  /**
-   * The authorities to trust, in place of Node's own: the path of a PEM bundle, or PEM text.
-   *
-   * @throws {@link SSLError} when a pool is made, if the file cannot be read or holds no certificate
-   * @see Advanced Usage, "Custom SSL certificates"
-   */
-  readonly caCerts?: string | null | undefined;
-  /** The name to ask for (SNI) and to verify, in place of the host's. */
-  readonly serverHostname?: string | null | undefined;
-}
-
-/** The names of {@link TlsOptions}: plain-text connections do not take them. */
-export const TLS_OPTION_NAMES: ReadonlySet<string> = new Set<keyof TlsOptions>([
-  'certReqs',
-  'caCerts',
-  'serverHostname',
-]);
 
 /** {@link TlsOptions}, resolved: shared by all connections of a pool. */
 export interface TlsConfiguration {

@@ -8,7 +8,7 @@ import { HTTPConnectionPool, HTTPSConnectionPool, type HTTPSConnectionPoolOption
 import { EmptyPoolError, HTTPError, SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import type { UrlopenOptions } from '../../src/request-options.js';
-import { TLS_OPTION_NAMES } from '../../src/transport/tls.js';
+import { TLS_OPTION_NAMES } from '../../src/tls/options.js';
 import { IPPROTO_TCP, TCP_NODELAY } from '../../src/util/connection.js';
 import { Retry } from '../../src/util/retry.js';
 import { Timeout } from '../../src/util/timeout.js';

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SSLError } from '../../src/exceptions.js';
+import type { TlsOptions } from '../../src/tls/options.js';
 import { dial } from '../../src/transport/dial.js';
 import {
   HandshakeTimeout,
   secured,
   type TlsConfiguration,
-  type TlsOptions,
   tlsConfiguration,
   tlsOpener,
 } from '../../src/transport/tls.js';
