@@ -6,8 +6,17 @@
 
 const MAX_SHOWN = 120;
 
+/** The longest message of an error and the longest log line: room for a URL and two causes, none for a page. */
+const MAX_LINE = 4_000;
+
 /** Controls, the Unicode line ends, and the marks that turn the reading direction (Trojan Source, CVE-2021-42574). */
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"\\\ud800-\udfff]/g;
+
+/** The same for text that is shown without quotes, where a well-formed pair of surrogates is a character like others. */
+const UNSAFE_IN_LINE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]/gu;
+
+/** The user-info of any URL that stands in a text: up to the last @ before the authority ends. */
+const USERINFO = /(?<=\/\/)[^\s/?#"]*(?=@)/g;
 
 /** `text` in double quotes, with everything escaped that could act on a log or a terminal, at most 120 characters. */
 export function excerpt(text: string): string {
@@ -41,6 +50,18 @@ export function withoutUserinfo(url: string): string {
   const end = rest.search(/[/?#]/);
   const at = rest.lastIndexOf('@', end < 0 ? rest.length : end);
   return at < 0 ? url : `${url.slice(0, start + 2)}***${rest.slice(at)}`;
+}
+
+/**
+ * A whole message: on one line, with everything escaped that could act on a log or a terminal, without the user-info of URLs, cut.
+ *
+ * Whoever puts peers' text or URLs into it has quoted and stripped them; this is for what nobody thought of, such as the
+ * message of a foreign error. Takes linear time: no two matches can share a character.
+ */
+export function oneLine(text: string): string {
+  // Cut last: half a URL has no @ to be known by.
+  const line = text.replace(USERINFO, '***').replace(UNSAFE_IN_LINE, escapeUnit);
+  return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}... (${text.length} characters)` : line;
 }
 
 function escapeUnit(character: string): string {
