@@ -504,7 +504,12 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     await response.drainConn();
     await left.sleepForRetry(response, sleepOptions(call));
     const isSameOrigin = this.isSameHost(next.url);
-    const hop = redirectedRequest(message, response.status, isSameOrigin, retries.removeHeadersOnRedirect);
+    const hop = redirectedRequest(message, {
+      status: response.status,
+      isSameOrigin,
+      removed: retries.removeHeadersOnRedirect,
+      crossOriginHeaders: 'strip',
+    });
     return {
       retries: left,
       message: this.#writer.message(

@@ -271,7 +271,12 @@ export class PoolManager extends RequestMethods {
       }
       await response.drainConn();
       await retries.sleepForRetry(response, call.signal === null ? {} : { signal: call.signal });
-      request = redirectedRequest(request, response.status, isSameOrigin(url, next), removeHeadersOnRedirect);
+      request = redirectedRequest(request, {
+        status: response.status,
+        isSameOrigin: isSameOrigin(url, next),
+        removed: removeHeadersOnRedirect,
+        crossOriginHeaders: 'strip',
+      });
       url = next;
       // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
       const hop = hopOf({ ...call, retries }, request.lines, request.body);
