@@ -129,7 +129,8 @@ function ipv6Text(address: string): string {
   return `${words.slice(0, start).join(':')}::${words.slice(start + length).join(':')}`;
 }
 
-function ipv6Groups(address: string): number[] {
+/** The eight groups of a valid IPv6 address without a zone. */
+export function ipv6Groups(address: string): number[] {
   const [left = '', right] = address.split('::');
   const head = groupsOf(left);
   if (right === undefined) return head;
