@@ -39,6 +39,8 @@ import {
   resolveOptions,
 } from './options.js';
 import { HTTPResponse } from './response.js';
+import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
+import { HandshakeTimeout, secured, type TlsPeer, tlsOpener } from './tls/handshake.js';
 import { splitTlsOptions, type TlsOptions } from './tls/options.js';
 import type { ConnectBounds } from './transport/bounded.js';
 import { DialError, type DialOptions, dial } from './transport/dial.js';
@@ -46,7 +48,6 @@ import type { Link } from './transport/link.js';
 import { ignoreError } from './transport/race.js';
 import type { LookupFunction } from './transport/resolve.js';
 import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from './transport/socket-options.js';
-import { HandshakeTimeout, secured, type TlsConfiguration, tlsConfiguration, tlsOpener } from './transport/tls.js';
 import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 import { parseUrl } from './util/url.js';
 import { warn } from './warnings.js';
@@ -463,9 +464,10 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
   protected override async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
     // A zone says by which interface, not who answers: no certificate has it.
     const name = this.host.startsWith('[') ? this.host.slice(1, -1).replace(/%.*/, '') : this.host;
-    const socket = await this.dial(host, bounds, link, tlsOpener(name, this.#tls));
+    const origin: TlsPeer = { host: name, port: this.port, role: 'origin' };
+    const socket = await this.dial(host, bounds, link, tlsOpener(origin, this.#tls));
     bounds.enter?.('tls');
-    await secured(socket, name, this.#tls, bounds);
+    await secured(socket, origin, this.#tls, bounds);
     link.attach(socket);
     this.setVerified(this.#tls.isVerified);
     if (!this.#tls.isVerified) {

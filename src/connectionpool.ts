@@ -59,8 +59,8 @@ import {
   type UrlopenOptions,
 } from './request-options.js';
 import { HTTPResponse, type HTTPResponseOptions } from './response.js';
+import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
 import { splitTlsOptions } from './tls/options.js';
-import { type TlsConfiguration, tlsConfiguration } from './transport/tls.js';
 import { LifoQueue, type Queue } from './util/queue.js';
 import { Retry } from './util/retry.js';
 import type { Timeout } from './util/timeout.js';

@@ -5,7 +5,7 @@
  * allocation. The callback runs synchronously, so on POSIX one buffer serves all links of the process; on Windows reads are
  * posted ahead, so each link has its own. Who takes bytes from here copies them before it returns.
  *
- * What the bytes mean is known by engine/session.ts; how a socket comes to be connected, by dial.ts and tls.ts.
+ * What the bytes mean is known by engine/session.ts; how a socket comes to be connected, by dial.ts and tls/.
  */
 import type { OnReadOpts, Socket } from 'node:net';
 

@@ -5,15 +5,10 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { SSLError } from '../../src/exceptions.js';
+import { type TlsConfiguration, tlsConfiguration } from '../../src/tls/configuration.js';
+import { HandshakeTimeout, secured, tlsOpener } from '../../src/tls/handshake.js';
 import type { TlsOptions } from '../../src/tls/options.js';
 import { dial } from '../../src/transport/dial.js';
-import {
-  HandshakeTimeout,
-  secured,
-  type TlsConfiguration,
-  tlsConfiguration,
-  tlsOpener,
-} from '../../src/transport/tls.js';
 import { type Authority, authority, type Identity, selfSigned } from '../support/authority.js';
 import { watchHandles } from '../support/leaks.js';
 import { type Peer, peer, tlsPeer } from '../support/peer.js';
@@ -52,7 +47,7 @@ async function connect(
   const { read, onread } = reader();
   const configuration = tlsConfiguration(options);
   const socket = await dialled(to, host, configuration, onread);
-  await secured(socket, host, configuration, limits);
+  await secured(socket, { host, port: to.port, role: 'origin' }, configuration, limits);
   return { socket, read };
 }
 
@@ -63,7 +58,7 @@ async function dialled(
   onread: net.OnReadOpts,
 ): Promise<tls.TLSSocket> {
   const plain = { timeoutMs: null, sourceAddress: null, socketOptions: [], lookup: null, signal: null };
-  const open = tlsOpener(host, configuration);
+  const open = tlsOpener({ host, port, role: 'origin' }, configuration);
   const socket = await dial({ host: '127.0.0.1', port, ...plain, onread: () => onread, open });
   if (!(socket instanceof tls.TLSSocket)) throw new Error('dial() gave a socket that it was not given');
   return socket;
@@ -195,7 +190,10 @@ describe('secured()', () => {
     await using server = await peer(() => {});
     const configuration = tlsConfiguration({});
     const socket = await dialled(server, 'a.test', configuration, reader().onread);
-    const failing = secured(socket, 'a.test', configuration, { signal: null, deadlineMs: null });
+    const failing = secured(socket, { host: 'a.test', port: server.port, role: 'origin' }, configuration, {
+      signal: null,
+      deadlineMs: null,
+    });
     await (await server.connection(0)).take(1);
     socket.destroy();
     await expect(failing).rejects.toThrow('The server closed the connection in the TLS handshake');
@@ -206,7 +204,10 @@ describe('secured()', () => {
     const configuration = tlsConfiguration({});
     const socket = await dialled(server, 'a.test', configuration, reader().onread);
     socket.destroy();
-    const failing = secured(socket, 'a.test', configuration, { signal: null, deadlineMs: null });
+    const failing = secured(socket, { host: 'a.test', port: server.port, role: 'origin' }, configuration, {
+      signal: null,
+      deadlineMs: null,
+    });
     await expect(failing).rejects.toThrow('The server closed the connection in the TLS handshake');
   });
 
