@@ -11,6 +11,9 @@ import { asciiLowerCase } from '../headers.js';
 /** How many are left: `null` is no limit; `false` is none, and an error is then thrown as it is, without `MaxRetryError`. */
 export type RetryCount = number | false | null;
 
+/** How a wait is made of the times that the backoff formula gives. */
+export type Backoff = 'exponential' | 'full-jitter';
+
 /** Every setting of a {@link Retry}; what is absent or `undefined` has its default. */
 export interface RetryOptions {
   /**
@@ -48,9 +51,16 @@ export interface RetryOptions {
    * @defaultValue 0, which does not wait
    */
   readonly backoffFactor?: number | undefined;
+  /**
+   * How the wait follows from {@link backoffFactor}: `'exponential'` waits just that long, as in the reference;
+   * `'full-jitter'` a random time from 0 to that, so that clients which failed together do not come back together.
+   *
+   * @defaultValue 'exponential'
+   */
+  readonly backoff?: Backoff | undefined;
   /** Seconds that a backoff lasts at most. @defaultValue 120 */
   readonly backoffMax?: number | undefined;
-  /** Seconds: a random time up to this is added to each backoff. @defaultValue 0 */
+  /** Seconds: a random time up to this is added to each backoff, of either kind. @defaultValue 0 */
   readonly backoffJitter?: number | undefined;
   /** Whether a redirect too many raises `MaxRetryError`; else its response is returned. @defaultValue true */
   readonly raiseOnRedirect?: boolean | undefined;
@@ -63,7 +73,9 @@ export interface RetryOptions {
   /** Seconds that a Retry-After is obeyed at most. @defaultValue 21600, six hours */
   readonly retryAfterMax?: number | undefined;
   /**
-   * The header fields that a redirect to another origin must not carry.
+   * The header fields that a redirect to another origin must not carry, in any spelling; an empty list or `null` is none.
+   *
+   * Takes the place of the whole default: `[...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT, 'X-Mine']` adds to it.
    *
    * @defaultValue Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT
    */
@@ -81,6 +93,7 @@ export const OPTION_NAMES = [
   'allowedMethods',
   'statusForcelist',
   'backoffFactor',
+  'backoff',
   'backoffMax',
   'backoffJitter',
   'raiseOnRedirect',
@@ -95,6 +108,80 @@ type OptionName = (typeof OPTION_NAMES)[number];
 
 /** Beside the options: these counts may be below zero, because `increment()` made them. */
 export const SPENT: unique symbol = Symbol('spent');
+
+/**
+ * Request fields whose value lets whoever reads it act as the caller, or read what is the caller's.
+ *
+ * Fields without a specification are here if the documentation of a widely used service or framework has its users put a
+ * secret there. Not here: signatures over one request (Signature, X-Hub-Signature), which are of no use with another one, and
+ * identifiers (X-Request-Id, Idempotency-Key), which give no right to anything.
+ */
+export const CREDENTIAL_FIELDS: readonly string[] = [
+  // The standard ones: RFC 9110 section 11, RFC 6265, and RFC 2965 before it.
+  'Authorization',
+  'Cookie',
+  'Proxy-Authorization',
+  'Cookie2',
+  // Authorization under another name, where the field itself is taken: gateways, Cloud Run, Azure Storage (source of a copy).
+  'X-Authorization',
+  'X-Serverless-Authorization',
+  'X-Ms-Copy-Source-Authorization',
+  // Keys of programming interfaces: API gateways in general (X-Api-Key, Api-Key, Apikey), VirusTotal (X-Apikey), Google,
+  // RapidAPI, Algolia, Azure API Management, Azure Functions, Azure Event Grid, Datadog, Fastly, Cloudflare, New Relic, Honeycomb.
+  'X-Api-Key',
+  'Api-Key',
+  'Apikey',
+  'X-Apikey',
+  'X-Api-Token',
+  'X-Goog-Api-Key',
+  'X-Rapidapi-Key',
+  'X-Algolia-Api-Key',
+  'Ocp-Apim-Subscription-Key',
+  'X-Functions-Key',
+  'Aeg-Sas-Key',
+  'Aeg-Sas-Token',
+  'Dd-Api-Key',
+  'Dd-Application-Key',
+  'Fastly-Key',
+  'X-Auth-Key',
+  'X-License-Key',
+  'X-Honeycomb-Team',
+  // Tokens of a session or of an account: OpenStack (X-Auth-Token, X-Subject-Token), GitLab, AWS (temporary credentials, and
+  // the metadata service of EC2), Google IAP, Cloudflare Access, HashiCorp's Vault, Consul and Nomad, Shopify, CircleCI, Postmark,
+  // Figma, Tableau.
+  'X-Auth-Token',
+  'X-Subject-Token',
+  'X-Access-Token',
+  'X-Session-Token',
+  'X-Refresh-Token',
+  'Private-Token',
+  'Job-Token',
+  'Deploy-Token',
+  'X-Gitlab-Token',
+  'X-Amz-Security-Token',
+  'X-Aws-Ec2-Metadata-Token',
+  'X-Goog-Iap-Jwt-Assertion',
+  'Cf-Access-Client-Secret',
+  'Cf-Access-Jwt-Assertion',
+  'Cf-Access-Token',
+  'X-Vault-Token',
+  'X-Consul-Token',
+  'X-Nomad-Token',
+  'X-Shopify-Access-Token',
+  'Circle-Token',
+  'X-Postmark-Server-Token',
+  'X-Figma-Token',
+  'X-Tableau-Auth',
+  // Against forged requests: with one of these, and the cookie that the browser adds, another site acts as the user.
+  'X-Csrf-Token',
+  'X-Xsrf-Token',
+  'X-Csrftoken',
+  // The key itself that objects in the store are encrypted with: Amazon S3, Google Cloud Storage, Azure Storage.
+  'X-Amz-Server-Side-Encryption-Customer-Key',
+  'X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key',
+  'X-Goog-Encryption-Key',
+  'X-Ms-Encryption-Key',
+];
 
 /**
  * What happened in one attempt. A tuple, as in the reference: `const [method, url, error, status, location] = entry`.
@@ -239,6 +326,11 @@ export function seconds(name: string, value: unknown): number {
   if (typeof value !== 'number') throw new TypeError(message());
   if (!(value >= 0) || value === Number.POSITIVE_INFINITY) throw new RangeError(message());
   return value;
+}
+
+export function backoffKind(name: string, value: unknown): Backoff {
+  if (value === 'exponential' || value === 'full-jitter') return value;
+  throw new TypeError(`Cannot use ${describe(value)} as ${name} of a Retry: it must be "exponential" or "full-jitter"`);
 }
 
 export function flag(name: string, value: unknown): boolean {

@@ -25,6 +25,9 @@ import { withoutOuterBlanks } from '../http1/grammar.js';
 import { tryParseHttpDate } from './http-date.js';
 import {
   asciiUpperCase,
+  type Backoff,
+  backoffKind,
+  CREDENTIAL_FIELDS,
   FrozenSet,
   fieldNameSet,
   flag,
@@ -48,7 +51,7 @@ import {
 } from './retry-options.js';
 import { timerMs } from './timeout.js';
 
-export { RequestHistory, type RetryCount, type RetryOptions };
+export { type Backoff, RequestHistory, type RetryCount, type RetryOptions };
 
 /** What a `retries` option may be: a number is the total, `false` is no retries at all, `null` is no limit on the total. */
 export type Retries = Retry | RetryCount;
@@ -94,9 +97,7 @@ const MAX_EXPONENT = 1023;
 
 const DIGITS = /^[0-9]+$/;
 
-/** Request fields that say who the user is. */
-const CREDENTIALS = ['Authorization', 'Cookie', 'Proxy-Authorization'];
-const CREDENTIAL_NAMES = fieldNameSet('removeHeadersOnRedirect', CREDENTIALS);
+const CREDENTIAL_NAMES = fieldNameSet('removeHeadersOnRedirect', CREDENTIAL_FIELDS);
 
 /**
  * How often to retry, as a value that never changes: `new Retry(3)`, `new Retry(3, { redirect: 2 })`, `new Retry({ connect: 5 })`.
@@ -123,8 +124,14 @@ export class Retry {
   static readonly DEFAULT_METHOD_WHITELIST: ReadonlySet<string> = Retry.DEFAULT_ALLOWED_METHODS;
   /** The statuses with which a Retry-After leads to a retry. */
   static readonly RETRY_AFTER_STATUS_CODES: ReadonlySet<number> = new FrozenSet([413, 429, 503]);
-  /** The header fields that a redirect to another origin does not carry by default. */
-  static readonly DEFAULT_REMOVE_HEADERS_ON_REDIRECT: ReadonlySet<string> = new FrozenSet(CREDENTIALS);
+  /**
+   * The header fields that a redirect to another origin does not carry by default: Authorization, Cookie, Proxy-Authorization
+   * and the fields in which well-known services expect a key or token, such as X-Api-Key and Private-Token.
+   *
+   * No list of secrets is complete: name your own with `removeHeadersOnRedirect`, or forward only what is known to be harmless
+   * with `crossOriginHeaders: 'safelist'`.
+   */
+  static readonly DEFAULT_REMOVE_HEADERS_ON_REDIRECT: ReadonlySet<string> = new FrozenSet(CREDENTIAL_FIELDS);
   /** @deprecated the former name of {@link DEFAULT_REMOVE_HEADERS_ON_REDIRECT} */
   static readonly DEFAULT_REDIRECT_HEADERS_BLACKLIST: ReadonlySet<string> = Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT;
   /** Seconds that a backoff lasts at most by default. */
@@ -148,6 +155,7 @@ export class Retry {
   readonly statusForcelist: ReadonlySet<number>;
   /** Seconds. */
   readonly backoffFactor: number;
+  readonly backoff: Backoff;
   /** Seconds. */
   readonly backoffMax: number;
   /** Seconds. */
@@ -178,6 +186,7 @@ export class Retry {
     this.allowedMethods = setting(given, 'allowedMethods', methodSet, Retry.DEFAULT_ALLOWED_METHODS);
     this.statusForcelist = setting(given, 'statusForcelist', statusSet, NO_STATUS);
     this.backoffFactor = setting(given, 'backoffFactor', seconds, 0);
+    this.backoff = setting(given, 'backoff', backoffKind, 'exponential');
     this.backoffMax = setting(given, 'backoffMax', seconds, new.target.BACKOFF_MAX);
     this.backoffJitter = setting(given, 'backoffJitter', seconds, 0);
     this.raiseOnRedirect = raiseOnRedirect && this.total !== false && redirect !== false;
@@ -222,11 +231,17 @@ export class Retry {
     return new this.#class(settings as RetryOptions);
   }
 
-  /** Seconds to wait before the next attempt, without regard to Retry-After; 0 after a first failure or a redirect. */
+  /**
+   * Seconds to wait before the next attempt, without regard to Retry-After; 0 after a first failure or a redirect.
+   *
+   * After the n-th failure in a row that is `backoffFactor * 2 ** (n - 1)`, or with `'full-jitter'` a random part of it; in
+   * either case with a random part of `backoffJitter` added, and never more than `backoffMax`.
+   */
   getBackoffTime(): number {
     const failures = this.#consecutiveFailures();
     if (failures <= 1) return 0;
-    const backoff = this.backoffFactor * 2 ** Math.min(failures - 1, MAX_EXPONENT);
+    const doubled = Math.min(this.backoffFactor * 2 ** Math.min(failures - 1, MAX_EXPONENT), this.backoffMax);
+    const backoff = this.backoff === 'full-jitter' ? Math.random() * doubled : doubled;
     return Math.min(this.backoffMax, backoff + Math.random() * this.backoffJitter);
   }
 

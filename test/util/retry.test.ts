@@ -76,18 +76,61 @@ describe('Retry, its arguments', () => {
     expect([retry.backoffFactor, retry.backoffMax, retry.backoffJitter, retry.retryAfterMax]).toEqual([
       0, 120, 0, 21_600,
     ]);
+    expect(retry.backoff).toBe('exponential');
     expect([retry.raiseOnRedirect, retry.raiseOnStatus, retry.respectRetryAfterHeader]).toEqual([true, true, true]);
     expect(retry.history).toEqual([]);
-    expect([...retry.removeHeadersOnRedirect]).toEqual(['authorization', 'cookie', 'proxy-authorization']);
+    expect([...retry.removeHeadersOnRedirect]).toEqual(
+      Array.from(Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT, (name) => name.toLowerCase()),
+    );
   });
 
   test('has the class attributes of the reference and of 2.x', () => {
     expect(String(Retry.DEFAULT)).toBe('Retry(total=3, connect=null, read=null, redirect=null, status=null)');
     expect(Retry.DEFAULT_METHOD_WHITELIST).toBe(Retry.DEFAULT_ALLOWED_METHODS);
     expect([...Retry.RETRY_AFTER_STATUS_CODES]).toEqual([413, 429, 503]);
-    expect([...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT]).toEqual(['Authorization', 'Cookie', 'Proxy-Authorization']);
+    expect([...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT].slice(0, 3)).toEqual([
+      'Authorization',
+      'Cookie',
+      'Proxy-Authorization',
+    ]);
     expect(Retry.DEFAULT_REDIRECT_HEADERS_BLACKLIST).toBe(Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT);
     expect([Retry.BACKOFF_MAX, Retry.DEFAULT_BACKOFF_MAX, Retry.DEFAULT_RETRY_AFTER_MAX]).toEqual([120, 120, 21_600]);
+  });
+
+  test.each([
+    'Authorization',
+    'Cookie',
+    'Proxy-Authorization',
+    'X-Api-Key',
+    'Api-Key',
+    'Apikey',
+    'X-Auth-Token',
+    'X-Access-Token',
+    'Private-Token',
+    'X-Gitlab-Token',
+    'X-Amz-Security-Token',
+    'X-Goog-Api-Key',
+    'X-Vault-Token',
+    'Ocp-Apim-Subscription-Key',
+    'X-Csrf-Token',
+    'X-Xsrf-Token',
+  ])('SEC-054 (CVE-2026-40895): another origin does not see %s by default', (name) => {
+    expect(Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT.has(name)).toBe(true);
+    expect(Retry.DEFAULT.removeHeadersOnRedirect.has(name.toLowerCase())).toBe(true);
+  });
+
+  test('SEC-054: names of fields are tokens, each once, and none that requests cannot do without', () => {
+    const names = [...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT];
+    expect(names.filter((name) => !/^[A-Z][A-Za-z0-9]*(-[A-Z][A-Za-z0-9]*)*$/.test(name))).toEqual([]);
+    expect(new Retry().removeHeadersOnRedirect.size).toBe(names.length);
+    expect(names.filter((name) => /^(Accept|Content|If|User-Agent|Range|Host)/.test(name))).toEqual([]);
+  });
+
+  test('SEC-054: removeHeadersOnRedirect takes the place of the default, and can add to it', () => {
+    expect([...new Retry({ removeHeadersOnRedirect: ['X-Mine'] }).removeHeadersOnRedirect]).toEqual(['x-mine']);
+    expect(new Retry({ removeHeadersOnRedirect: [] }).removeHeadersOnRedirect.size).toBe(0);
+    const more = new Retry({ removeHeadersOnRedirect: [...Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT, 'X-Mine'] });
+    expect(['x-mine', 'authorization', 'x-api-key'].every((name) => more.removeHeadersOnRedirect.has(name))).toBe(true);
   });
 
   test.each<[string, Retry, object]>([
@@ -117,13 +160,14 @@ describe('Retry, its arguments', () => {
       status: 5,
       other: 6,
       backoffFactor: 0.5,
+      backoff: 'full-jitter',
       backoffMax: 7,
       backoffJitter: 0.1,
       raiseOnRedirect: false,
       raiseOnStatus: false,
       respectRetryAfterHeader: false,
       retryAfterMax: 8,
-    };
+    } as const;
     const retry = new Retry({
       ...options,
       history,
@@ -167,6 +211,12 @@ describe('Retry, its arguments', () => {
         [name, Number.POSITIVE_INFINITY, RangeError, `Cannot use Infinity as ${name} of a Retry: ${secondsRule}`],
       ],
     ),
+    ...['full', 'Full-Jitter', '', true, null, 1].map((value): [string, unknown, ErrorConstructor, string] => [
+      'backoff',
+      value,
+      TypeError,
+      `Cannot use ${typeof value === 'string' ? `"${value}"` : value} as backoff of a Retry: it must be "exponential" or "full-jitter"`,
+    ]),
     ...['raiseOnRedirect', 'raiseOnStatus', 'respectRetryAfterHeader'].map(
       (name): [string, unknown, ErrorConstructor, string] => [
         name,
@@ -268,9 +318,10 @@ describe('Retry is a value', () => {
   });
 
   test('whose sets are checked again where they are used as something else', () => {
-    const { removeHeadersOnRedirect, statusForcelist } = new Retry({ statusForcelist: [500] });
+    const given = new Retry({ statusForcelist: [500], removeHeadersOnRedirect: ['Cookie', 'X-Key'] });
+    const { removeHeadersOnRedirect, statusForcelist } = given;
     const retry = new Retry({ allowedMethods: removeHeadersOnRedirect });
-    expect([...(retry.allowedMethods ?? [])]).toEqual(['AUTHORIZATION', 'COOKIE', 'PROXY-AUTHORIZATION']);
+    expect([...(retry.allowedMethods ?? [])]).toEqual(['COOKIE', 'X-KEY']);
     // Deliberately of a wrong type: what JavaScript can pass.
     expect(() => new Retry({ allowedMethods: statusForcelist as never })).toThrow(TypeError);
   });
@@ -452,6 +503,31 @@ describe('Retry.increment()', () => {
     expect(failedBy(new Retry({ total: null, redirect: 30 }), Array(30).fill(once)).redirect).toBe(0);
   });
 
+  test.each<[string, Retry, number, boolean]>([
+    ['new Retry(0)', new Retry(0), 0, true],
+    ['new Retry(false)', new Retry(false), 0, false],
+    ['new Retry({ redirect: 0 })', new Retry({ redirect: 0 }), 0, true],
+    ['new Retry({ redirect: false })', new Retry({ redirect: false }), 0, false],
+    ['new Retry({ total: null, redirect: 0 })', new Retry({ total: null, redirect: 0 }), 0, true],
+    ['new Retry(2)', new Retry(2), 2, true],
+    ['new Retry(5, { redirect: 2 })', new Retry(5, { redirect: 2 }), 2, true],
+    ['new Retry(2, { redirect: 5 })', new Retry(2, { redirect: 5 }), 2, true],
+    ['Retry.fromInt(4)', Retry.fromInt(4), 4, true],
+    ['Retry.fromInt(4, { redirect: false })', Retry.fromInt(4, { redirect: false }), 0, false],
+    ['Retry.fromInt(null)', Retry.fromInt(null), 20, true],
+    ['Retry.DEFAULT', Retry.DEFAULT, 3, true],
+  ])('SEC-056 (CVE-2025-50181): %s allows %d redirects', (_, start, allowed, raises) => {
+    const redirect = { method: 'GET', url: '/', response: response(302, { location: '/x' }) };
+    const spent = failedBy(start, Array(allowed).fill(redirect));
+    expect(spent.history).toHaveLength(allowed);
+    expect(thrownBy(() => spent.increment(redirect))).toMatchObject({
+      name: 'MaxRetryError',
+      reason: { message: 'too many redirects' },
+    });
+    // The loop returns the response in place of the error where this is false.
+    expect(spent.raiseOnRedirect).toBe(raises);
+  });
+
   test('takes time in proportion to the history: 10,000 redirects', () => {
     const once = { response: response(302, { location: '/x' }) };
     const start = performance.now();
@@ -551,6 +627,112 @@ describe('Retry.getBackoffTime()', () => {
     expect(failed(2, { backoffFactor: 1, backoffJitter: 3 }).getBackoffTime()).toBe(3.5);
     expect(failed(1, { backoffFactor: 1, backoffJitter: 3 }).getBackoffTime()).toBe(0);
     expect(failed(2, { backoffFactor: 1, backoffJitter: 3, backoffMax: 3 }).getBackoffTime()).toBe(3);
+  });
+});
+
+describe("Retry with backoff: 'full-jitter'", () => {
+  const failed = (count: number, options: RetryOptions) =>
+    failedBy(
+      new Retry({ total: null, backoff: 'full-jitter', ...options }),
+      Array(count).fill({ error: connectError }),
+    );
+
+  test.each([0, 0.25, 0.5, 1 - 2 ** -53])('waits for the part %d of what the formula gives', (random) => {
+    vi.spyOn(Math, 'random').mockReturnValue(random);
+    const times = [0, 1, 2, 3, 4, 5, 9, 1100].map((count) =>
+      failed(count, { backoffFactor: 0.5, backoffMax: 20 }).getBackoffTime(),
+    );
+    expect(times).toEqual([0, 0, 1, 2, 4, 8, 20, 20].map((bound) => random * bound));
+  });
+
+  test('adds a random part of backoffJitter, within backoffMax', () => {
+    const random = vi.spyOn(Math, 'random').mockReturnValueOnce(0.5).mockReturnValueOnce(0.25).mockReturnValue(0.75);
+    expect(failed(2, { backoffFactor: 1, backoffJitter: 4 }).getBackoffTime()).toBe(0.5 * 2 + 0.25 * 4);
+    expect(failed(2, { backoffFactor: 1, backoffJitter: 4, backoffMax: 3 }).getBackoffTime()).toBe(3);
+    expect(random).toHaveBeenCalledTimes(4);
+  });
+
+  test('is handed on by new() and increment(), and can be taken back', () => {
+    const retry = failed(3, { backoffFactor: 1 });
+    expect(retry.backoff).toBe('full-jitter');
+    expect(retry.new({ total: 7 }).backoff).toBe('full-jitter');
+    expect(retry.new({ backoff: 'exponential' }).getBackoffTime()).toBe(4);
+  });
+
+  test('is spread evenly between nothing and the bound', () => {
+    const retry = failed(4, { backoffFactor: 1, backoffMax: 5 });
+    const quarters = [0, 0, 0, 0];
+    for (let draw = 0; draw < 4000; draw++) {
+      const quarter = Math.floor(retry.getBackoffTime() / 1.25);
+      quarters[quarter] = (quarters[quarter] ?? 0) + 1;
+    }
+    expect(quarters).toHaveLength(4);
+    // The standard deviation of each is 27.
+    for (const count of quarters) expect(Math.abs(count - 1000)).toBeLessThan(220);
+  });
+
+  test('for any settings: from 0 to the smaller of backoffMax and the formula', () => {
+    const options = fc.record({
+      backoffFactor: fc.double({ min: 0, max: 1e6, noNaN: true }),
+      backoffMax: fc.double({ min: 0, max: 1e6, noNaN: true }),
+    });
+    fc.assert(
+      fc.property(options, fc.integer({ min: 2, max: 40 }), (given, count) => {
+        const time = failed(count, given).getBackoffTime();
+        expect(time).toBeGreaterThanOrEqual(0);
+        expect(time).toBeLessThanOrEqual(Math.min(given.backoffMax, given.backoffFactor * 2 ** (count - 1)));
+      }),
+    );
+  });
+});
+
+describe('Retry.sleep() over a whole series of failures', () => {
+  /** Seconds of the fake clock that each sleep takes, failure after failure. */
+  async function sleepsOf(start: Retry, failures: number): Promise<number[]> {
+    vi.useFakeTimers();
+    const slept: number[] = [];
+    let retry = start;
+    for (let failure = 1; failure <= failures; failure++) {
+      retry = retry.increment({ method: 'GET', url: '/', error: connectError });
+      const before = performance.now();
+      const sleeping = retry.sleep();
+      await vi.runAllTimersAsync();
+      await sleeping;
+      slept.push((performance.now() - before) / 1000);
+    }
+    return slept;
+  }
+
+  test('equals the formula of the reference: the second try at once, then twice as long each time', async () => {
+    const slept = await sleepsOf(new Retry({ total: 12, backoffFactor: 0.5 }), 10);
+    expect(slept).toEqual([0, 1, 2, 4, 8, 16, 32, 64, 120, 120]);
+  });
+
+  test('equals the formula with jitter', async () => {
+    vi.spyOn(Math, 'random').mockReturnValue(0.25);
+    expect(await sleepsOf(new Retry({ backoffFactor: 1, backoffJitter: 2, backoffMax: 10 }), 6)).toEqual([
+      0, 2.5, 4.5, 8.5, 10, 10,
+    ]);
+    expect(await sleepsOf(new Retry({ backoffFactor: 1, backoff: 'full-jitter', backoffMax: 10 }), 6)).toEqual([
+      0, 0.5, 1, 2, 2.5, 2.5,
+    ]);
+  });
+
+  test('SEC-114 (urllib3 change 3743): a backoff beyond what a timer takes is slept in slices, and can be aborted', async () => {
+    vi.useFakeTimers();
+    const setTimer = vi.spyOn(globalThis, 'setTimeout');
+    const retry = failedBy(new Retry({ total: null, backoffFactor: 1e300, backoffMax: 1e300 }), [
+      { error: connectError },
+      { error: connectError },
+    ]);
+    const abort = new AbortController();
+    const sleeping = retry.sleep({ signal: abort.signal });
+    await vi.advanceTimersByTimeAsync(3 * 2 ** 31);
+    expect(setTimer.mock.calls.map(([, ms]) => ms)).toEqual(Array(4).fill(2 ** 31 - 1));
+    const reason = new Error('enough');
+    abort.abort(reason);
+    await expect(sleeping).rejects.toBe(reason);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });
 
