@@ -7,13 +7,15 @@
  *     PoolError                      (pool)
  *       ClosedPoolError, EmptyPoolError, FullPoolError
  *       RequestError                 (pool, url)
- *         MaxRetryError              (reason)
+ *         MaxRetryError              (reason, attempts)
+ *           RetryBudgetExhaustedError
  *         HostChangedError           (retries)
  *     TimeoutError
  *       ConnectTimeoutError
  *         NewConnectionError         also a PoolError
  *           NameResolutionError
  *       ReadTimeoutError             also a RequestError, and so a PoolError
+ *       DeadlineExceededError        (deadline, bill)
  *     ProtocolError = ConnectionError
  *       ResponseNotChunked
  *     LocationValueError
@@ -28,9 +30,19 @@
  * ```
  *
  * Where Python has two bases, the first is extended and `instanceof` answers for both. What was wrong on the operating
- * system's or TLS's side is the `cause`, and its code is `code`.
+ * system's or TLS's side is the `cause`, and its code is `code`; what we know of the place is `phase` and `address`.
+ *
+ * Errors are made to be logged: the text is one line, without the user-info of URLs (excerpt.ts); pools and what peers sent
+ * are there for code, but neither inspecting nor `JSON.stringify` shows them.
  */
-import { excerpt, withoutUserinfo } from './excerpt.js';
+import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutUserinfo } from './excerpt.js';
+
+/**
+ * What was going on: waiting for a connection of the pool (`queue`), asking for the host's addresses (`resolve`), connecting,
+ * being let through by a `proxy`, the handshake of TLS, sending the request, waiting for the head of the response, receiving
+ * its `content`.
+ */
+export type Phase = 'queue' | 'resolve' | 'connect' | 'proxy' | 'tls' | 'send' | 'wait' | 'content';
 
 /** What an error says of the pool or connection it happened in: only its text is used. */
 export interface PoolDescription {
@@ -41,6 +53,54 @@ export interface PoolDescription {
 export interface HTTPErrorOptions {
   /** The error that led to this one. */
   readonly cause?: unknown;
+  /** What was going on. @defaultValue that of the cause */
+  readonly phase?: Phase | null | undefined;
+  /** The peer, as `127.0.0.1:8080`. @defaultValue that of the cause */
+  readonly address?: string | null | undefined;
+}
+
+/** One attempt that failed, or was redirected, as {@link MaxRetryError} lists it. */
+export interface FailedAttempt {
+  readonly method: string | null;
+  /** Without user-info. */
+  readonly url: string | null;
+  readonly error: Error | null;
+  /** The status of the response, where that was the failure. */
+  readonly status: number | null;
+  readonly redirectLocation: string | null;
+}
+
+/** What one attempt took, as {@link DeadlineExceededError} lists it. */
+export interface AttemptBill {
+  readonly method: string;
+  /** Without user-info. */
+  readonly url: string;
+  /** In their order; `backoff` is the wait after the attempt. */
+  readonly phases: readonly { readonly phase: Phase | 'backoff'; readonly seconds: number }[];
+  /** How it ended: the name of an error, a status; empty for the one that the deadline ended. */
+  readonly outcome: string;
+}
+
+/** A cause, as {@link HTTPError.toJSON} gives it. */
+export interface CauseJSON {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | null;
+  readonly cause: CauseJSON | null;
+}
+
+/** What {@link HTTPError.toJSON} gives: plain data without secrets, pools or stacks. */
+export interface ErrorJSON extends CauseJSON {
+  readonly phase: Phase | null;
+  readonly address: string | null;
+  /** Of errors about one URL. */
+  readonly url?: string;
+  /** Of a {@link MaxRetryError}; the errors without their causes. */
+  readonly attempts?: readonly (Omit<FailedAttempt, 'error'> & { readonly error: Omit<CauseJSON, 'cause'> | null })[];
+  /** Of a {@link DeadlineExceededError}: seconds. */
+  readonly deadline?: number;
+  /** Of a {@link DeadlineExceededError}. */
+  readonly bill?: readonly AttemptBill[];
 }
 
 type ErrorClass = { readonly prototype: object };
@@ -50,6 +110,12 @@ const SECOND_BASES: [ErrorClass, ErrorClass][] = [];
 
 /** How far `code` looks down the chain of causes: a peer-driven chain must not become an endless walk. */
 const MAX_CAUSES = 16;
+
+/** The longest URL in a bill: six of them are one message. */
+const MAX_BILL_URL = 200;
+
+/** How many causes an error has in JSON. */
+const MAX_JSON_CAUSES = 8;
 
 /**
  * The base of every error of this library.
@@ -62,18 +128,33 @@ export class HTTPError extends Error {
   }
 
   constructor(message = '', options: HTTPErrorOptions = {}) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(oneLine(message), options.cause === undefined ? undefined : { cause: options.cause });
+    annotate(this, options);
   }
 
   /** The operating system's or TLS's code of the innermost cause that has one (`ECONNREFUSED`, `CERT_HAS_EXPIRED`). */
   get code(): string | undefined {
-    let error: unknown = this.cause;
-    for (let depth = 0; depth < MAX_CAUSES && error instanceof Error; depth++) {
-      const own = Object.getOwnPropertyDescriptor(error, 'code')?.value;
-      if (typeof own === 'string') return own;
-      error = error.cause;
-    }
-    return undefined;
+    return ofCauses(this, (cause) => {
+      const code = ownValue(cause, 'code');
+      return typeof code === 'string' ? code : undefined;
+    });
+  }
+
+  /** What was going on when it happened; null where that is not known, or nothing was. */
+  get phase(): Phase | null {
+    // Only annotate() gives an error such a property, and a Phase with it.
+    return ofCauses(this, (cause) => ownValueOfOurs(cause, 'phase') as Phase | undefined) ?? null;
+  }
+
+  /** The peer's address and port, `127.0.0.1:8080` or `[::1]:8080` (a proxy's, where one is used); null where not known. */
+  get address(): string | null {
+    // As above: annotate() gives it text.
+    return ofCauses(this, (cause) => ownValueOfOurs(cause, 'address') as string | undefined) ?? null;
+  }
+
+  /** Plain data to log: what happened, where, and why, down eight causes; no stack, no secrets. */
+  toJSON(): ErrorJSON {
+    return errorJSON(this, new Set());
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -116,6 +197,14 @@ export class SSLError extends HTTPError {
   static {
     name(SSLError, 'SSLError');
   }
+
+  constructor(message = '', options: HTTPErrorOptions = {}) {
+    super(message, options);
+    // Node hangs the peer's whole certificate, parsed and raw, on the error for a wrong name: there for code, not printed.
+    if (options.cause instanceof Error && Object.hasOwn(options.cause, 'cert')) {
+      hide(options.cause, 'cert', ownValue(options.cause, 'cert'));
+    }
+  }
 }
 
 /** The connection to a proxy failed. */
@@ -143,6 +232,13 @@ export class ProtocolError extends HTTPError {
 export const ConnectionError = ProtocolError;
 export type ConnectionError = ProtocolError;
 
+/** What {@link MaxRetryError} takes last. */
+export interface MaxRetryErrorOptions extends HTTPErrorOptions {
+  readonly reason?: Error | null;
+  /** All attempts that were made, the last one too. */
+  readonly attempts?: readonly FailedAttempt[];
+}
+
 /** All retries are used up: `reason` (also the `cause`) is the last failure, and says so where redirects or bad statuses used them up. */
 export class MaxRetryError extends RequestError {
   static {
@@ -150,15 +246,36 @@ export class MaxRetryError extends RequestError {
   }
 
   /** The failure of the last attempt. */
-  readonly reason: Error | null;
+  declare readonly reason: Error | null;
+  /** Every attempt, oldest first, with what it failed of or where it was redirected to. */
+  declare readonly attempts: readonly FailedAttempt[];
 
-  constructor(pool: PoolDescription, url: string, options: HTTPErrorOptions & { readonly reason?: Error | null } = {}) {
+  constructor(
+    pool: PoolDescription,
+    url: string,
+    options: MaxRetryErrorOptions = {},
+    verdict = 'Max retries exceeded',
+  ) {
     const reason = options.reason ?? null;
     const because = reason === null ? 'null' : `${reason.name}: ${reason.message}`;
-    super(pool, url, `Max retries exceeded with url: ${withoutUserinfo(url)} (Caused by ${because})`, {
+    super(pool, url, `${verdict} with url: ${withoutUserinfo(url)} (Caused by ${because})`, {
+      ...options,
       cause: options.cause ?? reason ?? undefined,
     });
-    this.reason = reason;
+    // Inspecting shows the reason as the cause already.
+    hide(this, 'reason', reason);
+    hide(this, 'attempts', Object.freeze((options.attempts ?? []).map(failedAttempt)));
+  }
+}
+
+/** A retry was allowed, but not by the budget that the manager's requests share: the server has trouble enough. */
+export class RetryBudgetExhaustedError extends MaxRetryError {
+  static {
+    name(RetryBudgetExhaustedError, 'RetryBudgetExhaustedError');
+  }
+
+  constructor(pool: PoolDescription, url: string, options: MaxRetryErrorOptions = {}) {
+    super(pool, url, options, 'Retry forbidden by the retry budget,');
   }
 }
 
@@ -169,11 +286,11 @@ export class HostChangedError extends RequestError {
   }
 
   /** How many retries were left. */
-  readonly retries: unknown;
+  declare readonly retries: unknown;
 
   constructor(pool: PoolDescription, url: string, options: HTTPErrorOptions & { readonly retries?: unknown } = {}) {
     super(pool, url, `Tried to open a foreign host with url: ${withoutUserinfo(url)}`, options);
-    this.retries = options.retries ?? 3;
+    hide(this, 'retries', options.retries ?? 3);
   }
 }
 
@@ -205,6 +322,31 @@ export class ReadTimeoutError extends TimeoutError {
     super(`${pool}: ${message}`, options);
     hide(this, 'pool', pool);
     this.url = withoutUserinfo(url);
+  }
+}
+
+/**
+ * The deadline for everything together passed; `bill` tells what took the time.
+ *
+ * What was going on then is `phase`, unless it was the wait before the next attempt.
+ */
+export class DeadlineExceededError extends TimeoutError {
+  static {
+    name(DeadlineExceededError, 'DeadlineExceededError');
+  }
+
+  /** Seconds that were allowed. */
+  readonly deadline: number;
+  /** What each phase of each attempt took, oldest first. */
+  declare readonly bill: readonly AttemptBill[];
+
+  constructor(deadline: number, bill: readonly AttemptBill[], options: HTTPErrorOptions = {}) {
+    const attempts = `${bill.length} attempt${bill.length === 1 ? '' : 's'}`;
+    const shown = bill.length === 0 ? '' : `: ${shownBill(bill)}`;
+    super(`Deadline of ${deadline} s exceeded after ${attempts}${shown}`, options);
+    this.deadline = deadline;
+    // The message says it: printing it once more would hide the stack.
+    hide(this, 'bill', Object.freeze(bill.map(attemptBill)));
   }
 }
 
@@ -286,7 +428,7 @@ export class LocationParseError extends LocationValueError {
   /** @param detail - what is wrong with it, where that is known */
   constructor(location: string, options: HTTPErrorOptions & { readonly detail?: string } = {}) {
     const detail = options.detail === undefined ? '' : `: ${options.detail}`;
-    super(`Failed to parse: ${excerpt(withoutUserinfo(location))}${detail}`, options);
+    super(`Failed to parse: ${excerpt(withoutPossibleUserinfo(location))}${detail}`, options);
     hide(this, 'location', location);
   }
 }
@@ -377,8 +519,10 @@ export class ProxySchemeUnknown extends HTTPError {
 
   readonly scheme: string | null;
 
-  constructor(scheme: string | null, options: HTTPErrorOptions = {}) {
-    super(`Not supported proxy scheme ${scheme === null ? 'null' : excerpt(scheme)}`, options);
+  /** @param detail - where it stood, or what is supported there */
+  constructor(scheme: string | null, options: HTTPErrorOptions & { readonly detail?: string } = {}) {
+    const detail = options.detail === undefined ? '' : `: ${options.detail}`;
+    super(`Not supported proxy scheme ${scheme === null ? 'null' : excerpt(scheme)}${detail}`, options);
     this.scheme = scheme;
   }
 }
@@ -389,14 +533,14 @@ export class HeaderParsingError extends HTTPError {
     name(HeaderParsingError, 'HeaderParsingError');
   }
 
-  readonly defects: readonly unknown[];
-  readonly unparsedData: string | null;
+  declare readonly defects: readonly unknown[];
+  declare readonly unparsedData: string | null;
 
   constructor(defects: readonly unknown[], unparsedData: string | null, options: HTTPErrorOptions = {}) {
     const unparsed = unparsedData === null ? 'null' : excerpt(unparsedData);
     super(`${defects.map(harmless).join(', ') || 'Unknown'}, unparsed data: ${unparsed}`, options);
-    this.defects = defects;
-    this.unparsedData = unparsedData;
+    hide(this, 'defects', defects);
+    hide(this, 'unparsedData', unparsedData);
   }
 }
 
@@ -424,6 +568,11 @@ export class ResponseNotReadError extends HTTPError {
 export class HTTPWarning extends Error {
   static {
     name(HTTPWarning, 'HTTPWarning');
+  }
+
+  /** Plain data to log. */
+  toJSON(): { readonly name: string; readonly message: string } {
+    return { name: this.name, message: this.message };
   }
 }
 
@@ -483,6 +632,36 @@ export class TimeoutUnitWarning extends HTTPWarning {
   }
 }
 
+/**
+ * Says where an error happened, as far as neither it nor its causes say so already.
+ *
+ * @internal
+ */
+export function annotate(error: unknown, where: Pick<HTTPErrorOptions, 'phase' | 'address'>): void {
+  if (!(error instanceof HTTPError)) return;
+  if (where.phase != null && error.phase === null) show(error, 'phase', where.phase);
+  if (where.address != null && error.address === null) show(error, 'address', where.address);
+}
+
+/**
+ * Adds to the stack of an error that was made in an event of a socket or timer the lines of whoever waits for it: called from
+ * an async function, in the `catch` behind an `await`. Does nothing where they are there.
+ *
+ * @internal
+ */
+export function addCallers(error: unknown): void {
+  if (!(error instanceof HTTPError) || typeof error.stack !== 'string') return;
+  const here: { stack?: string } = {};
+  Error.captureStackTrace(here, addCallers);
+  const known = new Set(error.stack.split('\n'));
+  const callers = (here.stack ?? '').split('\n').slice(1);
+  const missing = callers.filter((line) => !known.has(line));
+  // Where the last of them is known, this error was made below the same callers: only the inner lines differ.
+  const last = callers.at(-1);
+  if (last === undefined || known.has(last)) return;
+  error.stack = [error.stack, ...missing].join('\n');
+}
+
 /** The name stands on the prototype, as a constant text: a bundler that renames classes must not rename errors. */
 function name(errorClass: { readonly prototype: Error }, value: string): void {
   Object.defineProperty(errorClass.prototype, 'name', { value, writable: true, configurable: true });
@@ -491,6 +670,100 @@ function name(errorClass: { readonly prototype: Error }, value: string): void {
 /** A property that is there for code but not printed: inspecting an error must not print a pool and its options. */
 function hide(error: Error, property: string, value: unknown): void {
   Object.defineProperty(error, property, { value, configurable: true });
+}
+
+/** A property that is printed: only where it says something. */
+function show(error: Error, property: string, value: unknown): void {
+  Object.defineProperty(error, property, { value, enumerable: true, configurable: true });
+}
+
+function ownValue(error: Error, property: string): unknown {
+  return Object.getOwnPropertyDescriptor(error, property)?.value;
+}
+
+/** Node's errors have an `address` too, without its port. */
+function ownValueOfOurs(error: Error, property: string): unknown {
+  return error instanceof HTTPError ? ownValue(error, property) : undefined;
+}
+
+/** What the nearest cause answers, if any does. */
+function ofCauses<T>(error: Error, ask: (cause: Error) => T | undefined): T | undefined {
+  let cause: unknown = error.cause;
+  for (let depth = 0; depth < MAX_CAUSES && cause instanceof Error; depth++) {
+    const answer = ask(cause);
+    if (answer !== undefined) return answer;
+    cause = cause.cause;
+  }
+  return undefined;
+}
+
+function failedAttempt({ method, url, error, status, redirectLocation }: FailedAttempt): FailedAttempt {
+  return Object.freeze({
+    method,
+    url: url === null ? null : withoutUserinfo(url),
+    error,
+    status,
+    redirectLocation: redirectLocation === null ? null : withoutUserinfo(redirectLocation),
+  });
+}
+
+function attemptBill({ method, url, phases, outcome }: AttemptBill): AttemptBill {
+  const copies = phases.map(({ phase, seconds }) => Object.freeze({ phase, seconds }));
+  return Object.freeze({ method, url: withoutUserinfo(url), phases: Object.freeze(copies), outcome });
+}
+
+/** The first and the last three attempts: those between are like them, and a message must end. */
+function shownBill(bill: readonly AttemptBill[]): string {
+  if (bill.length <= 6) return bill.map(shownAttempt).join(', ');
+  const first = bill.slice(0, 3).map(shownAttempt);
+  const last = bill.slice(-3).map(shownAttempt);
+  return [...first, `... ${bill.length - 6} more ...`, ...last].join(', ');
+}
+
+function shownAttempt({ method, url, phases, outcome }: AttemptBill): string {
+  const target = withoutUserinfo(url);
+  const took = phases.filter(({ phase }) => phase !== 'backoff').map(shownPhase);
+  const waits = phases.filter(({ phase }) => phase === 'backoff').map((wait) => `, ${shownPhase(wait)}`);
+  const end = outcome === '' ? '' : `: ${outcome}`;
+  const shown = target.length > MAX_BILL_URL ? `${target.slice(0, MAX_BILL_URL)}...` : target;
+  return `${method} ${shown} [${took.join(', ')}${end}]${waits.join('')}`;
+}
+
+function shownPhase({ phase, seconds }: AttemptBill['phases'][number]): string {
+  return `${phase} ${seconds.toFixed(3)}`;
+}
+
+function errorJSON(error: HTTPError, above: Set<unknown>): ErrorJSON {
+  const { phase, address } = error;
+  return { ...summary(error), phase, address, ...details(error), cause: causeJSON(error, above) };
+}
+
+/** What an error has beside what all have. */
+function details(error: HTTPError): Pick<ErrorJSON, 'url' | 'attempts' | 'deadline' | 'bill'> {
+  if (error instanceof DeadlineExceededError) return { deadline: error.deadline, bill: error.bill };
+  if (error instanceof MaxRetryError) return { url: error.url, attempts: error.attempts.map(attemptJSON) };
+  return error instanceof RequestError ? { url: error.url } : {};
+}
+
+function attemptJSON(attempt: FailedAttempt) {
+  return { ...attempt, error: attempt.error === null ? null : summary(attempt.error) };
+}
+
+function summary(error: Error): Omit<CauseJSON, 'cause'> {
+  const code: unknown = error instanceof HTTPError ? error.code : ownValue(error, 'code');
+  // What a caller of ours threw may have any name and message.
+  const [name, message] = [String(error.name), oneLine(String(error.message))];
+  return { name, message, code: typeof code === 'string' ? code : null };
+}
+
+/** @param above - the errors that this one was a cause of: it must not be one of its own */
+function causeJSON(error: Error, above: Set<unknown>): CauseJSON | null {
+  const { cause } = error;
+  above.add(error);
+  if (cause === undefined || above.has(cause) || above.size > MAX_JSON_CAUSES) return null;
+  if (cause instanceof HTTPError) return errorJSON(cause, above);
+  if (cause instanceof Error) return { ...summary(cause), cause: causeJSON(cause, above) };
+  return { name: typeof cause, message: describe(cause), code: null, cause: null };
 }
 
 function isA(value: unknown, errorClass: ErrorClass): boolean {

@@ -42,14 +42,32 @@ export function describe(value: unknown): string {
   }
 }
 
-/** A URL for a message, without its user-info: `http://user:pw@host/` becomes `http://***@host/`. */
+/**
+ * A URL for a message, without its user-info: `http://user:pw@host/` becomes `http://***@host/`, with or without a scheme.
+ * That of URLs inside it, as in a query, is cut as well.
+ */
 export function withoutUserinfo(url: string): string {
-  const start = url.indexOf('//');
-  if (start < 0) return url;
-  const rest = url.slice(start + 2);
-  const end = rest.search(/[/?#]/);
-  const at = rest.lastIndexOf('@', end < 0 ? rest.length : end);
-  return at < 0 ? url : `${url.slice(0, start + 2)}***${rest.slice(at)}`;
+  const start = authorityStart(url);
+  const end = url.slice(start).search(/[/?#]/);
+  const authority = end < 0 ? url.slice(start) : url.slice(start, start + end);
+  const rest = end < 0 ? '' : url.slice(start + end);
+  const at = authority.lastIndexOf('@');
+  const shown = at < 0 ? authority : `***${authority.slice(at)}`;
+  return url.slice(0, start) + shown + rest.replace(USERINFO, '***');
+}
+
+/**
+ * The same for text that is no URL, so that nobody knows where its authority ends: all before the last @ may be a secret,
+ * as in `http://user:pass/word@host/`.
+ */
+export function withoutPossibleUserinfo(text: string): string {
+  const at = text.lastIndexOf('@');
+  return at < 0 ? text : `${text.slice(0, Math.min(authorityStart(text), at))}***${text.slice(at)}`;
+}
+
+/** Behind `scheme://` or `//`; else 0: what does not begin with a slash begins with its authority, a path has none at all. */
+function authorityStart(url: string): number {
+  return /^(?:[a-z][a-z0-9+.-]*:)?\/\//i.exec(url)?.[0].length ?? 0;
 }
 
 /**

@@ -3,7 +3,9 @@ import { describe, expect, test } from 'vitest';
 import * as exceptions from '../src/exceptions.js';
 
 const {
+  annotate,
   ConnectTimeoutError,
+  DeadlineExceededError,
   HTTPError,
   HTTPWarning,
   LocationParseError,
@@ -14,6 +16,7 @@ const {
   ProtocolError,
   ReadTimeoutError,
   RequestError,
+  RetryBudgetExhaustedError,
   TimeoutError,
 } = exceptions;
 
@@ -33,6 +36,8 @@ const TREE: Record<string, { readonly parents: readonly string[]; readonly make:
   TimeoutError: { parents: ['HTTPError'], make: () => new TimeoutError('m') },
   ConnectTimeoutError: { parents: ['TimeoutError'], make: () => new ConnectTimeoutError(pool, 'm') },
   NewConnectionError: { parents: ['ConnectTimeoutError', 'PoolError'], make: () => new NewConnectionError(pool, 'm') },
+  DeadlineExceededError: { parents: ['TimeoutError'], make: () => new DeadlineExceededError(2, []) },
+  RetryBudgetExhaustedError: { parents: ['MaxRetryError'], make: () => new RetryBudgetExhaustedError(pool, '/') },
   NameResolutionError: { parents: ['NewConnectionError'], make: () => new NameResolutionError('h', pool) },
   ReadTimeoutError: { parents: ['TimeoutError', 'RequestError'], make: () => new ReadTimeoutError(pool, '/', 'm') },
   ProtocolError: { parents: ['HTTPError'], make: () => new ProtocolError('m') },
@@ -64,10 +69,15 @@ const TREE: Record<string, { readonly parents: readonly string[]; readonly make:
   TimeoutUnitWarning: { parents: ['HTTPWarning'], make: () => new exceptions.TimeoutUnitWarning('m') },
 };
 
-/** Every exported class by its name; ConnectionError is another name of one of them. */
-const CLASSES = new Map<string, { readonly name: string; [Symbol.hasInstance](value: unknown): boolean }>(
-  Object.entries(exceptions).filter(([name]) => name !== 'ConnectionError'),
-);
+type ErrorClass = { readonly name: string; readonly prototype: unknown; [Symbol.hasInstance](value: unknown): boolean };
+
+/** Every exported class by its name; ConnectionError is another name of one of them, and functions have no instances. */
+const CLASSES = new Map<string, ErrorClass>(Object.entries(exceptions).filter(isClass));
+
+function isClass(entry: [string, ErrorClass | typeof annotate]): entry is [string, ErrorClass] {
+  const [name, value] = entry;
+  return name !== 'ConnectionError' && value.prototype instanceof Error;
+}
 
 function ancestors(name: string): Set<string> {
   const parents = TREE[name]?.parents ?? [];
