@@ -7,6 +7,7 @@
  * connected, may it be used again, tell me when it is idle or gone. Whether to try again is the pool's to decide.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { bodySource, NO_BODY, type RequestBody } from './body/source.js';
 import { type Exchanged, type ExchangeRequest, Session, type SessionOwner } from './engine/session.js';
 import {
@@ -40,7 +41,7 @@ import {
 } from './options.js';
 import { HTTPResponse } from './response.js';
 import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
-import { HandshakeTimeout, secured, type TlsPeer, tlsOpener } from './tls/handshake.js';
+import { HandshakeTimeout, secured, type TlsPeer, tlsOpener, tlsOver } from './tls/handshake.js';
 import { splitTlsOptions, type TlsOptions } from './tls/options.js';
 import type { ConnectBounds } from './transport/bounded.js';
 import { DialError, type DialOptions, dial } from './transport/dial.js';
@@ -51,6 +52,8 @@ import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from 
 import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 import { parseUrl } from './util/url.js';
 import { warn } from './warnings.js';
+
+let lastConnectionId = 0;
 
 /** What is known of a host, for each connection to it. */
 export interface ConnectionOptions extends Partial<ResponseLimits> {
@@ -112,6 +115,17 @@ export interface ConnectionRequestOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Where a socket is to lead: this connection's host, or a proxy. */
+export interface DialTarget {
+  /** As a URL has it: an IPv6 address in brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** Who reads the socket from its first byte; null if it is to be read as a stream. */
+  readonly link: Link | null;
+  /** Makes the socket, if it is to be no plain TCP socket. */
+  readonly open?: DialOptions['open'];
+}
+
 /** Whoever keeps connections: told once for each event. */
 export interface ConnectionOwner {
   /** The exchange is over, and another can begin. */
@@ -166,6 +180,10 @@ export class HTTPConnection implements SessionOwner {
   idleSinceMs = 0;
   /** @internal Requests that were sent on the present link. */
   exchangeCount = 0;
+  /** @internal Counted from 1 in the process. */
+  readonly id = ++lastConnectionId;
+  /** @internal When the present link was made, or the last one, on the clock of `performance.now()`; null without any. */
+  connectedAtMs: number | null = null;
 
   readonly #dnsHost: string;
   readonly #settings: ConnectionSettings;
@@ -174,6 +192,7 @@ export class HTTPConnection implements SessionOwner {
   #connecting: Session | null = null;
   #isVerified = false;
   #pendingResponse: Promise<HTTPResponse> | null = null;
+  #address: string | null = null;
 
   constructor(host: string, options: ConnectionOptions = {}) {
     const settings = resolveOptions('a connection', options, CONNECTION_RULES, CONNECTION_DEFAULTS);
@@ -210,6 +229,22 @@ export class HTTPConnection implements SessionOwner {
   /** The socket below, while there is one: for looking at, not for reading. */
   get socket(): Socket | null {
     return this.#session?.link.socket ?? null;
+  }
+
+  /** The address and port of the peer, or of the proxy: `127.0.0.1:80`, `[::1]:80`; null before there is one. */
+  get address(): string | null {
+    if (this.#address === null) {
+      const { remoteAddress, remotePort } = this.socket ?? {};
+      if (remoteAddress === undefined) return null;
+      this.#address = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
+    }
+    return this.#address;
+  }
+
+  /** The version of TLS, such as `TLSv1.3`; null without TLS or a link. */
+  get tlsVersion(): string | null {
+    const { socket } = this;
+    return socket instanceof TLSSocket ? socket.getProtocol() : null;
   }
 
   /** The descriptor of the socket below; null without one, and on Windows. */
@@ -269,6 +304,8 @@ export class HTTPConnection implements SessionOwner {
       this.#connecting = null;
     }
     this.exchangeCount = 0;
+    this.connectedAtMs = performance.now();
+    this.#address = null;
     this.#session = session;
   }
 
@@ -338,34 +375,52 @@ export class HTTPConnection implements SessionOwner {
   }
 
   /**
-   * Connects `link` to the host. What TLS, tunnels and SOCKS do differently, they do here.
+   * Connects `link` to the host, over TLS or not; how bytes get there at all is {@link openTunnel}'s to say.
    *
    * @internal
    */
   protected async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
-    const socket = await this.dial(host, bounds, link);
+    const tunnel = this.openTunnel(bounds);
+    if (tunnel !== null) return link.adopt(await tunnel);
+    const socket = await this.dial({ host, port: this.port, link }, bounds);
     link.attach(socket);
     socket.off('error', ignoreError);
   }
 
-  /** @internal A connected socket that is read by `link`; `open` makes it, if it is to be no plain TCP socket. */
+  /**
+   * A way to the host that is not a direct one: through a proxy. Plain connections and those over TLS ask here, and go on
+   * alike: TLS with the host runs over what comes back.
+   *
+   * Whoever overrides it dials the proxy with {@link dial} and `link: null`, says `bounds.enter?.('proxy')` as its handshake
+   * begins, and runs that under {@link bounded} with the same bounds: one deadline and one signal hold for all of connecting.
+   * What it has read beyond its handshake it puts back with `socket.unshift()`: that is the host's. Of its listeners none may
+   * be left but {@link ignoreError}, which `dial` has put there. Before it throws it destroys the socket; it throws a
+   * {@link HandshakeTimeout} when the deadline passes, the signal's reason when that is aborted, else an error of ours; a
+   * DialError of `dial` may pass as it is.
+   *
+   * @returns a connected socket all of whose bytes are the host's, made without `onread`; null for a direct connection
+   * @internal
+   */
+  protected openTunnel(_bounds: ConnectBounds): Promise<Socket> | null {
+    return null;
+  }
+
+  /** @internal A connected socket, within the bounds and with what this connection has been told of sockets. */
   protected dial(
-    host: string,
+    { host, port, link, open }: DialTarget,
     { signal, deadlineMs, enter }: ConnectBounds,
-    link: Link,
-    open: DialOptions['open'] = undefined,
   ): Promise<Socket> {
     return dial({
       // A URL writes the % before an IPv6 zone as %25 (RFC 6874); the system knows it by its name.
       host: host.startsWith('[') ? host.slice(1, -1).replace('%25', '%') : host,
-      port: this.port,
+      port,
       timeoutMs: deadlineMs === null ? null : Math.max(1, deadlineMs - performance.now()),
       sourceAddress: this.sourceAddress,
       socketOptions: this.socketOptions,
       lookup: this.#settings.lookup,
       signal,
       enter,
-      onread: () => link.onread(),
+      onread: link === null ? null : () => link.onread(),
       ...(open === undefined ? {} : { open }),
     });
   }
@@ -410,6 +465,7 @@ export class HTTPConnection implements SessionOwner {
       onDownloadProgress: null,
       expectContinue: null,
       signal: options.signal ?? null,
+      watcher: null,
       pool: this,
     });
     this.#pendingResponse = exchanged.then(
@@ -429,7 +485,10 @@ export class HTTPConnection implements SessionOwner {
       return new ConnectTimeoutError(this, message, { cause: error });
     }
     if (!(error instanceof DialError)) return error;
-    if (error.phase === 'resolve') return new NameResolutionError(this.host, this, { cause: error.cause });
+    if (error.phase === 'resolve') {
+      const host = error.host === this.#dnsHost ? this.host : error.host;
+      return new NameResolutionError(host, this, { cause: error.cause });
+    }
     const cause = error.cause ?? error;
     return new NewConnectionError(this, `Failed to establish a new connection: ${error.message}`, { cause });
   }
@@ -465,10 +524,15 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
     // A zone says by which interface, not who answers: no certificate has it.
     const name = this.host.startsWith('[') ? this.host.slice(1, -1).replace(/%.*/, '') : this.host;
     const origin: TlsPeer = { host: name, port: this.port, role: 'origin' };
-    const socket = await this.dial(host, bounds, link, tlsOpener(origin, this.#tls));
+    const tunnel = this.openTunnel(bounds);
+    const socket =
+      tunnel === null
+        ? await this.dial({ host, port: this.port, link, open: tlsOpener(origin, this.#tls) }, bounds)
+        : tlsOver(await tunnel, origin, this.#tls);
     bounds.enter?.('tls');
     await secured(socket, origin, this.#tls, bounds);
-    link.attach(socket);
+    if (tunnel === null) link.attach(socket);
+    else link.adopt(socket);
     this.setVerified(this.#tls.isVerified);
     if (!this.#tls.isVerified) {
       const advice = 'Adding certificate verification is strongly advised';

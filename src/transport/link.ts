@@ -5,6 +5,9 @@
  * allocation. The callback runs synchronously, so on POSIX one buffer serves all links of the process; on Windows reads are
  * posted ahead, so each link has its own. Who takes bytes from here copies them before it returns.
  *
+ * A socket that others have read from before (behind a proxy, or TLS over such a one) cannot have `onread` any more: Node
+ * looks at it only as it makes the socket. Such a one is adopted, and its reads are taken at the door to its stream.
+ *
  * What the bytes mean is known by engine/session.ts; how a socket comes to be connected, by dial.ts and tls/.
  */
 import type { OnReadOpts, Socket } from 'node:net';
@@ -31,6 +34,7 @@ export class Link {
   #socket: Socket | null = null;
   #error: Error | null = null;
   #isReferenced = true;
+  #isAdopted = false;
   #isDestroyed = false;
 
   constructor(receiver: LinkReceiver) {
@@ -51,6 +55,38 @@ export class Link {
 
   /** Begins to report: `socket` was made with `onread()` and is connected. */
   attach(socket: Socket): void {
+    this.#listen(socket);
+    if (this.#isDestroyed) socket.destroy();
+  }
+
+  /**
+   * As {@link attach}, for a connected socket that was made without `onread()`. What it has read already is reported now.
+   *
+   * HOT: Node gives each read to `push` of its socket, data and end alike; taken there, data never enters the stream (as
+   * with `onread`, and unlike a 'data' event), and a false answer stops the reads of the kernel. From then on the stream
+   * believes that its read is still on and asks for no other: `resume` does, by the door that streams use for it.
+   * `npm run bench` tunnel.
+   */
+  adopt(socket: Socket): void {
+    this.#listen(socket);
+    this.#isAdopted = true;
+    const receiver = this.#receiver;
+    for (;;) {
+      const bytes: unknown = socket.read();
+      if (!Buffer.isBuffer(bytes)) break;
+      receiver.onBytes(bytes, bytes.length);
+    }
+    const pushToStream = socket.push.bind(socket);
+    socket.push = (bytes: unknown, encoding?: BufferEncoding): boolean => {
+      if (!Buffer.isBuffer(bytes)) return pushToStream(bytes, encoding);
+      receiver.onBytes(bytes, bytes.length);
+      return !socket.isPaused();
+    };
+    if (this.#isDestroyed) socket.destroy();
+    else socket._read(0);
+  }
+
+  #listen(socket: Socket): void {
     this.#socket = socket;
     const receiver = this.#receiver;
     socket.on('end', () => receiver.onEnd());
@@ -60,7 +96,6 @@ export class Link {
     });
     socket.on('close', () => receiver.onClose(this.#error));
     this.#outliveFailedWrite(socket);
-    if (this.#isDestroyed) socket.destroy();
   }
 
   /**
@@ -121,13 +156,14 @@ export class Link {
     this.#socket?.uncork();
   }
 
-  /** Stops reading, so that the peer feels that nobody takes its bytes. */
+  /** Stops reading, so that the peer feels that nobody takes its bytes; an adopted socket may bring one read more. */
   pause(): void {
     this.#socket?.pause();
   }
 
   resume(): void {
     this.#socket?.resume();
+    if (this.#isAdopted) this.#socket?._read(0);
   }
 
   /** Whether the link keeps the process alive. */

@@ -1,8 +1,20 @@
 import { once } from 'node:events';
 import net from 'node:net';
-import { describe, expect, test } from 'vitest';
+import tls from 'node:tls';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { HTTPConnectionPool } from '../../src/connectionpool.js';
 import { ProtocolError } from '../../src/exceptions.js';
+import { Link, type LinkReceiver } from '../../src/transport/link.js';
+import { type Identity, selfSigned } from '../support/authority.js';
+import { watchHandles } from '../support/leaks.js';
+import { type Peer, type PeerConnection, peer, tlsPeer } from '../support/peer.js';
+
+watchHandles();
+
+let identity: Identity;
+beforeAll(async () => {
+  identity = await selfSigned('127.0.0.1');
+});
 
 /** More than the buffers of loopback hold, so that the sending is still on when the peer has closed. */
 const LARGE = Buffer.alloc(16 * 1024 ** 2);
@@ -47,6 +59,218 @@ describe('Link, when a peer closes without reading all that is sent to it', () =
     }
   });
 });
+
+/** Sockets that were made without `onread`, and the peer at their other end. */
+interface Reached extends AsyncDisposable {
+  readonly socket: net.Socket;
+  readonly remote: PeerConnection;
+}
+
+const KINDS: readonly [name: string, reach: () => Promise<Reached>][] = [
+  ['a TCP socket', () => reached(peer(() => {}))],
+  [
+    'TLS over a connected socket',
+    () =>
+      reached(
+        tlsPeer(identity, () => {}),
+        overTls,
+      ),
+  ],
+  ['TLS in TLS', tlsInTls],
+];
+
+describe.each(KINDS)('Link.adopt() of %s', (_name, reach) => {
+  test('brings every byte, those too that were read or put back before', async () => {
+    await using way = await reach();
+    const { receiver, received } = recorder();
+    const readable = once(way.socket, 'readable');
+    way.remote.write('before');
+    await readable;
+    way.socket.unshift(Buffer.from('first '));
+    const link = new Link(receiver);
+    link.adopt(way.socket);
+    expect(received.text).toBe('first before');
+    way.remote.write(' after');
+    await received.until(() => received.text === 'first before after');
+    link.destroy();
+    await received.closed;
+  });
+
+  test('stops the peer while it is paused, and goes on where it was', async () => {
+    await using way = await reach();
+    const { receiver, received } = recorder();
+    const link = new Link(receiver);
+    link.adopt(way.socket);
+    const size = 32 * 1024 ** 2;
+    for (let turn = 0; turn < 3; turn++) {
+      const wanted = received.bytes + size;
+      link.pause();
+      way.remote.write(Buffer.alloc(size));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const { bytes } = received;
+      // One read that was under way.
+      expect(wanted - bytes).toBeGreaterThan(size - 2 * 65_536);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      expect(received.bytes).toBe(bytes);
+      expect(way.remote.socket.writableLength).toBeGreaterThan(0);
+      link.resume();
+      await received.until(() => received.bytes === wanted);
+    }
+    link.destroy();
+    await received.closed;
+  });
+
+  test('tells of the end and the close, once each', async () => {
+    await using way = await reach();
+    const { receiver, received } = recorder();
+    const link = new Link(receiver);
+    link.adopt(way.socket);
+    way.remote.end('last words');
+    await received.closed;
+    expect(received.text).toBe('last words');
+    expect(received.events).toEqual(['end', 'close']);
+    expect(link.isOpen).toBe(false);
+  });
+
+  test('tells of a drain, and sends all that it was given', async () => {
+    await using way = await reach();
+    const { receiver, received } = recorder();
+    const link = new Link(receiver);
+    link.adopt(way.socket);
+    expect(link.writeBytes(Buffer.alloc(16 * 1024 ** 2))).toBe(false);
+    await received.until(() => received.events.includes('drain'));
+    expect(link.isFlushed).toBe(true);
+    link.destroy();
+    await received.closed;
+  });
+});
+
+test('Link.adopt() tells of a reset, with its error', async () => {
+  await using way = await reached(peer(() => {}));
+  const { receiver, received } = recorder();
+  new Link(receiver).adopt(way.socket);
+  way.remote.reset();
+  await received.closed;
+  expect(received.events).toEqual(['close']);
+  expect(received.error).toMatchObject({ code: 'ECONNRESET' });
+});
+
+test('Link.adopt() closes a socket that comes after the link was destroyed', async () => {
+  await using way = await reached(peer(() => {}));
+  const { receiver, received } = recorder();
+  const link = new Link(receiver);
+  link.destroy();
+  link.adopt(way.socket);
+  await received.closed;
+  await way.remote.closed;
+});
+
+test('Link.adopt() brings the answer of a peer that closes without reading all that is sent to it', async () => {
+  await using refusing = await closingPeer('too much');
+  for (let turn = 0; turn < 10; turn++) {
+    const socket = net.connect(refusing.port, '127.0.0.1');
+    await once(socket, 'connect');
+    const { receiver, received } = recorder();
+    const link = new Link(receiver);
+    link.adopt(socket);
+    link.writeBytes(LARGE);
+    await received.closed;
+    expect(received.text).toBe('too much');
+  }
+});
+
+/** A receiver, and what it was told. */
+function recorder() {
+  const pieces: Buffer[] = [];
+  const looks = new Set<() => void>();
+  const tell = () => {
+    for (const look of looks) look();
+  };
+  const received = {
+    bytes: 0,
+    events: [] as string[],
+    error: null as Error | null,
+    closed: Promise.resolve(),
+    get text(): string {
+      return Buffer.concat(pieces).toString('latin1');
+    },
+    until: (isSo: () => boolean) =>
+      new Promise<void>((resolve) => {
+        const look = () => {
+          if (!isSo()) return;
+          looks.delete(look);
+          resolve();
+        };
+        looks.add(look);
+        look();
+      }),
+  };
+  const receiver: LinkReceiver = {
+    onBytes(bytes, length) {
+      received.bytes += length;
+      if (length < 1_000) pieces.push(Buffer.from(bytes.subarray(0, length)));
+      tell();
+    },
+    onEnd: () => void received.events.push('end'),
+    onDrain() {
+      received.events.push('drain');
+      tell();
+    },
+    onClose(error) {
+      received.events.push('close');
+      received.error = error;
+      tell();
+    },
+  };
+  received.closed = received.until(() => received.events.includes('close'));
+  return { receiver, received };
+}
+
+/** A connection to a peer, by `over` on top of TCP. */
+async function reached(
+  listening: Promise<Peer>,
+  over: (socket: net.Socket) => Promise<net.Socket> = async (socket) => socket,
+): Promise<Reached> {
+  const server = await listening;
+  const tcp = net.connect(server.port, '127.0.0.1');
+  await once(tcp, 'connect');
+  const socket = await over(tcp);
+  const remote = await server.connection(0);
+  return {
+    socket,
+    remote,
+    async [Symbol.asyncDispose]() {
+      socket.destroy();
+      await server[Symbol.asyncDispose]();
+    },
+  };
+}
+
+async function overTls(socket: net.Socket): Promise<net.Socket> {
+  const secure = tls.connect({ socket, rejectUnauthorized: false });
+  await once(secure, 'secureConnect');
+  return secure;
+}
+
+/** To a TLS server, through another that passes all bytes on to it. */
+async function tlsInTls(): Promise<Reached> {
+  const inner = await tlsPeer(identity, () => {});
+  const outer = await tlsPeer(identity, ({ socket }) => {
+    const onward = net.connect(inner.port, '127.0.0.1');
+    onward.on('error', () => {}).on('close', () => socket.destroy());
+    socket.on('close', () => onward.destroy());
+    socket.pipe(onward).pipe(socket);
+  });
+  const way = await reached(Promise.resolve(outer), async (tcp) => overTls(await overTls(tcp)));
+  return {
+    socket: way.socket,
+    remote: await inner.connection(0),
+    async [Symbol.asyncDispose]() {
+      await way[Symbol.asyncDispose]();
+      await inner[Symbol.asyncDispose]();
+    },
+  };
+}
 
 /** Answers each connection and closes it, with all that came unread: the kernel then resets it. */
 async function closingPeer(
