@@ -115,8 +115,8 @@ function linesForOthers(
   });
 }
 
-/** The rule of the option `crossOriginHeaders`. */
-export function crossOriginPolicy(name: string, value: unknown): CrossOriginHeaders {
+/** @throws TypeError for what is no policy */
+export function checkCrossOriginHeaders(value: unknown): CrossOriginHeaders {
   if (value === 'strip' || value === 'safelist') return value;
-  throw new TypeError(`Cannot use ${name} ${describe(value)}: it must be "strip" or "safelist"`);
+  throw new TypeError(`Cannot use crossOriginHeaders ${describe(value)}: it must be "strip" or "safelist"`);
 }

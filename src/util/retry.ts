@@ -337,6 +337,7 @@ export class Retry {
     if (!next.isExhausted()) return next;
     throw new MaxRetryError(_pool ?? 'no pool', url ?? '', {
       reason: error ?? new ResponseError(exhaustion(spentOn, status)),
+      attempts: next.history,
     });
   }
 

@@ -460,9 +460,23 @@ describe('Retry.increment()', () => {
     expect(thrown.reason).toBeInstanceOf(step.error ? Error : ResponseError);
     expect(thrown.cause).toBe(thrown.reason);
     expect([thrown.pool, thrown.url]).toEqual(['the pool', '/page']);
+    expect(thrown.attempts).toHaveLength(1);
+    expect(thrown.attempts[0]).toMatchObject({ method: 'GET', url: '/page', error: step.error ?? null });
     expect(thrown.message).toBe(
       `the pool: Max retries exceeded with url: /page (Caused by ${thrown.reason?.name}: ${message})`,
     );
+  });
+
+  test('tells MaxRetryError of every attempt, the last one too', () => {
+    const last = { error: brokenError };
+    const retry = failedBy(new Retry(2), [{ error: connectError }, { response: response(302, { location: '/x' }) }]);
+    const thrown = thrownBy(() => failedBy(retry, [last]));
+    if (!(thrown instanceof MaxRetryError)) throw thrown;
+    expect(thrown.attempts).toMatchObject([
+      { error: connectError, status: null, redirectLocation: null },
+      { error: null, status: 302, redirectLocation: '/x' },
+      { error: brokenError, status: null, redirectLocation: null },
+    ]);
   });
 
   test('raises MaxRetryError also without pool and url', () => {
@@ -850,7 +864,7 @@ describe('RequestHistory', () => {
   const entry = new RequestHistory(
     'GET',
     'http://user:s3cret@a/x',
-    new SSLError('bad\ncertificate'),
+    new Error('bad\ncertificate'),
     302,
     '//u:s3cret@b/',
   );
@@ -866,7 +880,7 @@ describe('RequestHistory', () => {
 
   test('toString() and inspect() show it on one line, without user-info', () => {
     const shown =
-      'RequestHistory(method="GET", url="http://***@a/x", error=SSLError("bad\\x0acertificate"), status=302, redirectLocation="//***@b/")';
+      'RequestHistory(method="GET", url="http://***@a/x", error=Error("bad\\x0acertificate"), status=302, redirectLocation="//***@b/")';
     expect(String(entry)).toBe(shown);
     expect(inspect(entry)).toBe(shown);
     expect(String(new RequestHistory(null, null, null, null, null))).toBe(
