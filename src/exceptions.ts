@@ -129,7 +129,8 @@ export class HTTPError extends Error {
 
   constructor(message = '', options: HTTPErrorOptions = {}) {
     super(oneLine(message), options.cause === undefined ? undefined : { cause: options.cause });
-    annotate(this, options);
+    if (options.phase != null) show(this, 'phase', options.phase);
+    if (options.address != null) show(this, 'address', options.address);
   }
 
   /** The operating system's or TLS's code of the innermost cause that has one (`ECONNREFUSED`, `CERT_HAS_EXPIRED`). */
@@ -669,7 +670,7 @@ function name(errorClass: { readonly prototype: Error }, value: string): void {
 
 /** A property that is there for code but not printed: inspecting an error must not print a pool and its options. */
 function hide(error: Error, property: string, value: unknown): void {
-  Object.defineProperty(error, property, { value, configurable: true });
+  Object.defineProperty(error, property, { value, enumerable: false, configurable: true });
 }
 
 /** A property that is printed: only where it says something. */

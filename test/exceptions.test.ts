@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import * as exceptions from '../src/exceptions.js';
 
 const {
+  addCallers,
   annotate,
   ConnectTimeoutError,
   DeadlineExceededError,
@@ -256,4 +257,267 @@ describe('what an error carries', () => {
     expect(exceptions.ResponseError.GENERIC_ERROR).toBe('too many error responses');
     expect(exceptions.ResponseError.SPECIFIC_ERROR).toBe('too many {statusCode} error responses');
   });
+});
+
+const refused = Object.assign(new Error('connect ECONNREFUSED 127.0.0.1:1'), {
+  code: 'ECONNREFUSED',
+  syscall: 'connect',
+  address: '127.0.0.1',
+  port: 1,
+});
+
+describe('where an error happened', () => {
+  test('is null as long as nobody said it, and is not printed then', () => {
+    const error = new HTTPError('m', { cause: refused });
+    expect([error.phase, error.address]).toEqual([null, null]);
+    expect(Object.keys(error)).toEqual([]);
+  });
+
+  test('annotate() says it once: what is known is kept', () => {
+    const error = new ProtocolError('m');
+    annotate(error, { phase: 'wait' });
+    annotate(error, { phase: 'content', address: '127.0.0.1:8080' });
+    annotate(error, { phase: null, address: '127.0.0.1:9' });
+    expect([error.phase, error.address]).toEqual(['wait', '127.0.0.1:8080']);
+    expect(inspect(error)).toMatch(/phase: 'wait',\s+address: '127.0.0.1:8080'/);
+  });
+
+  test('annotate() leaves alone what is not ours', () => {
+    const foreign = new Error('x');
+    annotate(foreign, { phase: 'wait' });
+    annotate(undefined, { phase: 'wait' });
+    expect('phase' in foreign).toBe(false);
+  });
+
+  test('is that of the cause, told before or after, unless the error has its own', () => {
+    const reason = new NewConnectionError(pool, 'm', { cause: refused });
+    const error = new MaxRetryError(pool, '/', { reason });
+    annotate(reason, { phase: 'connect', address: '127.0.0.1:1' });
+    expect([error.phase, error.address]).toEqual(['connect', '127.0.0.1:1']);
+    annotate(error, { phase: 'queue', address: 'x' });
+    expect([error.phase, error.address]).toEqual(['connect', '127.0.0.1:1']);
+    const wrapped = new exceptions.ProxyError('m', { cause: reason, phase: 'proxy', address: '[::1]:3128' });
+    expect([wrapped.phase, wrapped.address]).toEqual(['proxy', '[::1]:3128']);
+  });
+});
+
+describe('addCallers()', () => {
+  /** Rejects with an error that was made in an event, whose stack knows nobody of ours. */
+  async function failInEvent(make: () => Error): Promise<never> {
+    try {
+      return await new Promise<never>((_, reject) => setImmediate(() => reject(make())));
+    } catch (error) {
+      addCallers(error);
+      throw error;
+    }
+  }
+
+  async function theCallerWhoWaits(make: () => Error): Promise<unknown> {
+    try {
+      return await failInEvent(make);
+    } catch (error) {
+      return error;
+    }
+  }
+
+  test('M15: an error of a socket event shows the line of whoever called, once', async () => {
+    const error = await theCallerWhoWaits(() => new ProtocolError('m'));
+    if (!(error instanceof ProtocolError)) throw error;
+    expect(error.stack).toMatch(/^ProtocolError: m\n/);
+    expect(error.stack).toMatch(/exceptions\.test\.ts/);
+    expect(error.stack?.split('theCallerWhoWaits')).toHaveLength(2);
+    const { stack } = error;
+    await theCallerWhoWaits(() => error);
+    expect(error.stack?.split('failInEvent')).toHaveLength(2);
+    expect(error.stack?.startsWith(stack ?? 'none')).toBe(true);
+  });
+
+  test('leaves alone foreign errors and those without a stack', async () => {
+    const foreign = new Error('x');
+    const { stack } = foreign;
+    expect(await theCallerWhoWaits(() => foreign)).toBe(foreign);
+    expect(foreign.stack).toBe(stack);
+    const bare = new HTTPError('m');
+    Object.defineProperty(bare, 'stack', { value: undefined });
+    await theCallerWhoWaits(() => bare);
+    expect(bare.stack).toBeUndefined();
+  });
+
+  test('adds nothing where stacks are switched off', async () => {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    try {
+      const error = await theCallerWhoWaits(() => new HTTPError('m'));
+      expect(String(Reflect.get(Object(error), 'stack'))).toBe('HTTPError: m');
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  });
+});
+
+describe('MaxRetryError', () => {
+  const attempts = [
+    { method: 'GET', url: 'http://user:s3cret@h/', error: refused, status: null, redirectLocation: null },
+    { method: 'GET', url: null, error: null, status: 302, redirectLocation: 'http://user:s3cret@h/b' },
+  ];
+
+  test('lists its attempts, frozen and without user-info, and does not print them', () => {
+    const error = new MaxRetryError(pool, '/', { attempts });
+    expect(error.attempts).toEqual([
+      { ...attempts[0], url: 'http://***@h/' },
+      { ...attempts[1], redirectLocation: 'http://***@h/b' },
+    ]);
+    expect([Object.isFrozen(error.attempts), Object.isFrozen(error.attempts[0])]).toEqual([true, true]);
+    expect(Object.keys(error)).toEqual(['url']);
+    expect(new MaxRetryError(pool, '/').attempts).toEqual([]);
+  });
+
+  test('RetryBudgetExhaustedError is one, and says that the budget forbids it', () => {
+    const reason = new ProtocolError('reset');
+    const error = new RetryBudgetExhaustedError(pool, '/a', { reason, attempts });
+    expect(error).toBeInstanceOf(MaxRetryError);
+    expect([error.reason, error.attempts.length]).toEqual([reason, 2]);
+    expect(error.message).toBe(
+      `${pool}: Retry forbidden by the retry budget, with url: /a (Caused by ProtocolError: reset)`,
+    );
+  });
+});
+
+describe('DeadlineExceededError', () => {
+  const first = {
+    method: 'GET',
+    url: 'http://user:s3cret@a/',
+    phases: [
+      { phase: 'resolve', seconds: 0.001 },
+      { phase: 'connect', seconds: 0.004 },
+      { phase: 'wait', seconds: 0.995 },
+      { phase: 'backoff', seconds: 0.5 },
+    ],
+    outcome: 'ReadTimeoutError',
+  } as const;
+  const last = { method: 'GET', url: 'http://a/', phases: [{ phase: 'wait', seconds: 0.5 }], outcome: '' } as const;
+
+  test('says what each phase of each attempt took, and has it as data', () => {
+    const error = new DeadlineExceededError(2, [first, last], { phase: 'wait' });
+    expect(error.message).toBe(
+      'Deadline of 2 s exceeded after 2 attempts: GET http://***@a/ ' +
+        '[resolve 0.001, connect 0.004, wait 0.995: ReadTimeoutError], backoff 0.500, GET http://a/ [wait 0.500]',
+    );
+    expect([error.deadline, error.phase]).toEqual([2, 'wait']);
+    expect(error.bill).toEqual([{ ...first, url: 'http://***@a/' }, last]);
+    expect(Object.isFrozen(error.bill[0]?.phases[0])).toBe(true);
+    expect(error).toBeInstanceOf(TimeoutError);
+  });
+
+  test('does without attempts, and counts one as one', () => {
+    expect(new DeadlineExceededError(0.25, []).message).toBe('Deadline of 0.25 s exceeded after 0 attempts');
+    expect(new DeadlineExceededError(1, [last]).message).toBe(
+      'Deadline of 1 s exceeded after 1 attempt: GET http://a/ [wait 0.500]',
+    );
+  });
+
+  test('shows the first and the last three attempts of many, and long URLs cut', () => {
+    const bill = Array.from({ length: 20 }, (_, i) => ({ ...first, url: `http://a/${i}${'x'.repeat(1_000)}` }));
+    const error = new DeadlineExceededError(2, bill);
+    expect(error.message).toMatch(/a\/0x+\.\.\. .*a\/1x.*a\/2x.*, \.\.\. 14 more \.\.\., .*a\/17x.*a\/18x.*a\/19x/);
+    expect(error.message).not.toMatch(/a\/[3-9]x|a\/1[0-6]x/);
+    expect(error.message.length).toBeLessThan(2_500);
+    expect(error.bill).toHaveLength(20);
+  });
+});
+
+describe('HTTPError.toJSON()', () => {
+  test('is plain data of the error and its causes, without stacks', () => {
+    const reason = new NewConnectionError(pool, 'Failed', { cause: refused, phase: 'connect', address: '127.0.0.1:1' });
+    const attempts = [{ method: 'GET', url: '/a', error: reason, status: null, redirectLocation: null }];
+    const error = new MaxRetryError(pool, '/a', { reason, attempts });
+    const where = { code: 'ECONNREFUSED', phase: 'connect', address: '127.0.0.1:1' };
+    const shownReason = { name: 'NewConnectionError', message: reason.message, code: 'ECONNREFUSED' };
+    expect(JSON.parse(JSON.stringify({ error })).error).toEqual({
+      name: 'MaxRetryError',
+      message: error.message,
+      ...where,
+      url: '/a',
+      attempts: [{ ...attempts[0], error: shownReason }],
+      cause: {
+        ...shownReason,
+        ...where,
+        cause: { name: 'Error', message: refused.message, code: 'ECONNREFUSED', cause: null },
+      },
+    });
+  });
+
+  test('has the URL of errors about one, and the bill of a deadline', () => {
+    expect(new ReadTimeoutError(pool, 'http://user:s3cret@h/', 'm').toJSON()).toEqual({
+      name: 'ReadTimeoutError',
+      message: `${pool}: m`,
+      code: null,
+      phase: null,
+      address: null,
+      url: 'http://***@h/',
+      cause: null,
+    });
+    const bill = [{ method: 'GET', url: '/', phases: [{ phase: 'wait', seconds: 1 }], outcome: '' }] as const;
+    expect(new DeadlineExceededError(1, bill).toJSON()).toMatchObject({ deadline: 1, bill });
+    expect(
+      new MaxRetryError(pool, '/', {
+        attempts: [{ method: 'GET', url: '/', error: null, status: 500, redirectLocation: null }],
+      }).toJSON().attempts,
+    ).toEqual([{ method: 'GET', url: '/', error: null, status: 500, redirectLocation: null }]);
+  });
+
+  test('ends on causes that go round, and after eight of them', () => {
+    const round = new Error('a');
+    round.cause = new HTTPError('b', { cause: round });
+    expect(new HTTPError('m', { cause: round }).toJSON()).toMatchObject({
+      cause: { message: 'a', cause: { message: 'b', cause: null } },
+    });
+    let deep: Error = refused;
+    for (let i = 0; i < 20; i++) deep = new Error(`wrapped ${i}`, { cause: deep });
+    expect(JSON.stringify(new HTTPError('m', { cause: deep })).match(/wrapped/g)).toHaveLength(8);
+  });
+
+  test.each([
+    ['text\n', { name: 'string', message: '"text\\x0a"' }],
+    [null, { name: 'object', message: 'null' }],
+    [{ password: 's3cret' }, { name: 'object', message: 'an object (Object)' }],
+    [
+      Object.assign(new Error('of http://user:s3cret@h/\n'), { code: 7 }),
+      { name: 'Error', message: 'of http://***@h/\\x0a' },
+    ],
+  ])('shows the cause %o without what is in it', (cause, shown) => {
+    expect(new HTTPError('m', { cause }).toJSON().cause).toEqual({ ...shown, code: null, cause: null });
+  });
+
+  test.each(Object.keys(TREE))('%s survives JSON and structuredClone, without stack or pool', (name) => {
+    const error = TREE[name]?.make();
+    if (error === undefined) throw new Error(`no example of ${name}`);
+    const text = JSON.stringify(error);
+    expect(JSON.parse(text)).toMatchObject({ name, message: error.message });
+    expect(text).not.toMatch(/s3cret|stack|exceptions\.test/);
+    expect(structuredClone(error)).toMatchObject({ message: error.message, stack: error.stack });
+    expect(inspect(error, { depth: 10 })).not.toContain('s3cret');
+  });
+});
+
+test('SEC-118: a message is one line of bounded length without user-info, whoever made it', () => {
+  const error = new ProtocolError(`bad http://user:s3cret@h/\r\nforged\u202e ${'x'.repeat(1_000_000)}`);
+  expect(error.message).toMatch(/^bad http:\/\/\*\*\*@h\/\\x0d\\x0aforged\\u202e x+\.\.\. \(\d+ characters\)$/);
+  expect(error.message.length).toBeLessThan(5_000);
+  const unresolved = new NameResolutionError('h', null, { cause: new Error('lookup by http://u:s3cret@dns\n failed') });
+  expect(unresolved.message).toBe('Failed to resolve "h" (lookup by http://***@dns\\x0a failed)');
+});
+
+test('LocationParseError shows nothing of a password that ended the authority', () => {
+  for (const location of ['http://user:s3/cret@h/', 'http://user:s3#cret@h', 'user:s3?cret@h']) {
+    expect(new LocationParseError(location).message).toMatch(/^Failed to parse: "(http:\/\/)?\*\*\*@h\/?"$/);
+  }
+});
+
+test('SSLError does not print the certificate that Node hangs on its cause', () => {
+  const cause = Object.assign(new Error('wrong name'), { cert: { raw: Buffer.from('x') }, code: 'ERR_TLS' });
+  const error = new exceptions.SSLError('m', { cause });
+  expect(inspect(error, { depth: 10 })).not.toContain('Buffer');
+  expect([cause.cert.raw.length, error.code]).toEqual([1, 'ERR_TLS']);
+  expect(new exceptions.SSLError().message).toBe('');
 });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, describe as group, test } from 'vitest';
-import { describe, excerpt, withoutUserinfo } from '../src/excerpt.js';
+import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutUserinfo } from '../src/excerpt.js';
 
 group('excerpt()', () => {
   test.each([
@@ -74,7 +74,64 @@ group('withoutUserinfo()', () => {
     ['http://host', 'http://host'],
     ['/path@x', '/path@x'],
     ['', ''],
+    ['user:pw@host/path', '***@host/path'],
+    ['user:pw@host/a//b', '***@host/a//b'],
+    ['HTTP://user:pw@host', 'HTTP://***@host'],
+    ['http:user:pw@host', '***@host'],
+    ['/go?to=http://user:pw@host/&mail=a@b', '/go?to=http://***@host/&mail=a@b'],
+    ['http://host/#//user:pw@x', 'http://host/#//***@x'],
+    ['*', '*'],
   ])('makes %s into %s', (url, wanted) => {
     expect(withoutUserinfo(url)).toBe(wanted);
+  });
+});
+
+group('withoutPossibleUserinfo()', () => {
+  test.each([
+    ['http://user:pass/word@host/', 'http://***@host/'],
+    ['http://user:pass#word?@host/', 'http://***@host/'],
+    ['//user:pass word@host/a@b', '//***@b'],
+    ['user:pa/ss@host', '***@host'],
+    ['@host', '***@host'],
+    ['a@http://b', '***@http://b'],
+    ['http://[/', 'http://[/'],
+    ['', ''],
+  ])('makes %s into %s', (text, wanted) => {
+    expect(withoutPossibleUserinfo(text)).toBe(wanted);
+  });
+});
+
+group('oneLine()', () => {
+  test.each([
+    ['as it is: "quoted", \\, 100 %, é 日本 🎉', 'as it is: "quoted", \\, 100 %, é 日本 🎉'],
+    ['a\r\nb\tc\0', 'a\\x0d\\x0ab\\x09c\\x00'],
+    ['\x1b[2J\x9b\u2028\u202e\u2066\ufeff\ud800', '\\x1b[2J\\x9b\\u2028\\u202e\\u2066\\ufeff\\ud800'],
+    ['of http://user:pw@a/ to "//u@b" (a@b)', 'of http://***@a/ to "//***@b" (a@b)'],
+    ['http://a/ mail@b', 'http://a/ mail@b'],
+  ])('shows %j as %j', (text, wanted) => {
+    expect(oneLine(text)).toBe(wanted);
+  });
+
+  test('cuts what is too long, after the user-info, half of which could not be known', () => {
+    expect(oneLine('x'.repeat(4_000))).toHaveLength(4_000);
+    expect(oneLine('x'.repeat(4_001))).toBe(`${'x'.repeat(4_000)}... (4001 characters)`);
+    expect(oneLine(`${'x'.repeat(3_980)}http://user:${'s3cret'.repeat(9)}@h/`)).not.toContain('s3cret');
+  });
+
+  test('takes linear time on many slashes and no @', () => {
+    const began = performance.now();
+    for (const text of ['/'.repeat(1_000_000), '//a'.repeat(500_000), `//${'a'.repeat(1_000_000)}`]) oneLine(text);
+    expect(performance.now() - began).toBeLessThan(2_000);
+  });
+
+  test('is one line of bounded length for any text, and the same when done twice', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (text) => {
+        const shown = oneLine(text);
+        expect(shown).not.toMatch(/[\0-\x1f\x7f-\x9f\u2028-\u202e]/);
+        expect(shown.length).toBeLessThan(1_300);
+        expect(oneLine(shown)).toBe(shown);
+      }),
+    );
   });
 });

@@ -41,3 +41,13 @@ test('InsecureRequestWarning is a SecurityWarning and an HTTPWarning', () => {
   expect(warning).toBeInstanceOf(SecurityWarning);
   expect(warning).toBeInstanceOf(HTTPWarning);
 });
+
+test.each([null, 'InsecureRequestWarning', Error, () => {}])('disableWarnings() rejects %o', async (category) => {
+  const { disableWarnings, warn } = await import('../src/warnings.js');
+  // A caller without types.
+  const call = () => disableWarnings(category as unknown as typeof HTTPWarning);
+  expect(call).toThrow(TypeError);
+  expect(call).toThrow(/^Cannot disable warnings of .+: it must be HTTPWarning or a class below it$/);
+  warn(new HTTPWarning('told'));
+  expect(emitted).toHaveBeenCalledOnce();
+});
