@@ -7,10 +7,12 @@
 import type { BodySource } from './body/source.js';
 import { ExchangeFailure } from './engine/session.js';
 import {
+  annotate,
   ClosedPoolError,
   DecodeError,
   EmptyPoolError,
   HTTPError,
+  type HTTPErrorOptions,
   LocationValueError,
   TimeoutError,
 } from './exceptions.js';
@@ -22,14 +24,22 @@ import { Retry } from './util/retry.js';
 /** Methods that may be repeated without asking (RFC 9110 section 9.2.2). */
 const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 
+/** What was going on, and with whom. */
+export type Where = Pick<HTTPErrorOptions, 'phase' | 'address'>;
+
 /** What one attempt gave, or how it failed. */
 export type Outcome =
   | { readonly kind: 'response'; readonly response: HTTPResponse }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'stale-connection' };
 
-/** Told by what failed and how far it had got. An abort, and what is not ours to judge, is thrown. */
-export function judge(failure: unknown, message: Message, wasReused: boolean): Outcome {
+/**
+ * Told by what failed and how far it had got. An abort, and what is not ours to judge, is thrown.
+ *
+ * @param where - what an error that is ours is to know of the phase and the peer
+ */
+export function judge(failure: unknown, message: Message, wasReused: boolean, where: Where = {}): Outcome {
+  annotate(failure instanceof ExchangeFailure ? failure.error : failure, where);
   if (!(failure instanceof ExchangeFailure)) {
     if (failure instanceof HTTPError && !isBeyondRetry(failure)) return { kind: 'failed', error: failure };
     throw failure;

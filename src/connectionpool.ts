@@ -27,20 +27,17 @@ import {
   type HTTPSConnectionOptions,
   VerifiedHTTPSConnection,
 } from './connection.js';
+import { connectionClose, connectionOpen, connectionReuse } from './diagnostics.js';
 import { ConnectionStore } from './engine/connection-store.js';
-import type { Exchanged, ExchangeRequest } from './engine/session.js';
-import {
-  ClosedPoolError,
-  HostChangedError,
-  LocationValueError,
-  MaxRetryError,
-  URLSchemeUnknown,
-} from './exceptions.js';
+import { type Exchanged, ExchangeFailure, type ExchangeRequest } from './engine/session.js';
+import { addCallers, ClosedPoolError, HostChangedError, LocationValueError, URLSchemeUnknown } from './exceptions.js';
 import { describe } from './excerpt.js';
 import { fieldLines, HTTPHeaderDict } from './headers.js';
 import { asksToClose, checkFieldLines, checkMethod } from './http1/request-head.js';
 import type { ResponseHead } from './http1/response-head.js';
+import { logger } from './logging.js';
 import { hasContent, type Message, MessageWriter, type Place, withExpectation } from './message.js';
+import { type Attempted, type CallTerms, retryAfterFailure, retryAfterStatus, takeRedirect } from './next-attempt.js';
 import { resolveOptions } from './options.js';
 import {
   type HTTPConnectionPoolOptions,
@@ -50,21 +47,26 @@ import {
   portByScheme,
   splitOptions,
 } from './pool-options.js';
-import { redirectedRequest } from './redirect.js';
+import { type CrossOriginHeaders, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
   type UrlopenOptions,
+  watched,
 } from './request-options.js';
 import { HTTPResponse, type HTTPResponseOptions } from './response.js';
+import { AttemptClock } from './timings.js';
 import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
 import { splitTlsOptions } from './tls/options.js';
 import { LifoQueue, type Queue } from './util/queue.js';
 import { Retry } from './util/retry.js';
-import type { Timeout } from './util/timeout.js';
-import { joinUrl, parseUrl, type Url } from './util/url.js';
+import type { RetryBudget } from './util/retry-budget.js';
+import type { Timeout, TimeoutValue } from './util/timeout.js';
+import { parseUrl, type Url } from './util/url.js';
+
+const LOGGER = 'urllib3.connectionpool';
 
 export { type HTTPConnectionPoolOptions, type HTTPSConnectionPoolOptions, portByScheme };
 
@@ -159,6 +161,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   readonly #connectionOptions: HTTPSConnectionOptions;
   readonly #store: ConnectionStore<HTTPConnection>;
   readonly #limits: DecodingLimits;
+  readonly #deadline: number | null;
+  readonly #crossOriginHeaders: CrossOriginHeaders;
+  readonly #budget: RetryBudget | null;
   readonly #writer: MessageWriter;
   #activeCalls = 0;
   #isRetired = false;
@@ -175,6 +180,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.timeout = connectionSettings.timeout;
     this.retries = Retry.fromInt(settings.retries);
     this.proxy = settings._proxy;
+    this.#deadline = settings.deadline;
+    this.#crossOriginHeaders = settings.crossOriginHeaders;
+    this.#budget = settings.retryBudget;
     this.#limits = { maxDecodedSize: settings.maxDecodedSize, maxRatio: settings.maxRatio };
     this.#connectionOptions = { ...connectionSettings, port: this.port };
     this.#writer = new MessageWriter(this.scheme, this.host, this.port);
@@ -206,7 +214,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
    * @see Reference, "HTTPConnectionPool.urlopen"
    */
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
-    const call = resolveUrlopenOptions(options);
+    const given = resolveUrlopenOptions(options);
+    const call = watched(given, this.#deadline);
+    const watch = call._watch;
     checkMethod(method);
     const mayRedirect = call.redirect || call._followsRedirects;
     let retries =
@@ -218,26 +228,29 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     /** A redirect that the manager follows may need the body yet. */
     let isHandedOn = false;
     this.#activeCalls++;
+    this.#budget?.deposit();
     try {
       let message = this.#firstMessage(method, url, call, body, retries);
       call.signal?.throwIfAborted();
       if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
       for (;;) {
         if (message.body.kind === 'stream') message.body.assertUnspent();
+        const clock = watch === null ? new AttemptClock() : watch.begin(message, this);
         // Not in a function of its own: on the fast path this is the one promise of the attempt.
         let outcome: Outcome;
         const idle = needsFresh || this.#hasLimits(call) ? null : this.#store.takeIdle();
         if (idle === null) {
-          outcome = await this.#slowAttempt(message, call, retries, needsFresh);
+          outcome = await this.#slowAttempt(message, call, retries, needsFresh, clock);
         } else {
           try {
-            const exchanged = await this.#exchange(idle, message, call, retries, null);
-            outcome = { kind: 'response', response: this.#respond(exchanged, idle, message, call, retries) };
+            const exchanged = await this.#exchange(idle, message, call, retries, null, clock);
+            outcome = { kind: 'response', response: this.#respond(exchanged, idle, message, call, retries, clock) };
           } catch (failure) {
-            outcome = judge(failure, message, true);
+            outcome = judge(failure, message, true, { phase: clock.phase, address: idle.address });
           }
         }
         if (outcome.kind === 'stale-connection') {
+          if (logger.isDebug) logger.debug(LOGGER, `Resetting dropped connection: ${this.host}`);
           needsFresh = true;
           continue;
         }
@@ -257,8 +270,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
           continue;
         }
         if (mustRetry(message, response, retries)) {
-          const left = await this.#afterStatus(message, response, retries, call);
+          const left = await retryAfterStatus(this.#attempted(message), response, retries, this.#terms(call));
           if (left === null) return await this.#finished(response, call);
+          if (message.body.kind === 'stream') message.body.assertUnspent();
           retries = left;
           continue;
         }
@@ -268,14 +282,18 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
             const preloading = response._preload();
             if (preloading !== undefined) await preloading;
           } catch (error) {
-            const failed = judge(error, message, false);
+            const failed = judge(error, message, false, { phase: 'content', address: null });
             if (failed.kind !== 'failed') throw error;
             retries = await this.#afterFailure(message, failed.error, retries, call);
             continue;
           }
         }
-        return response;
+        return call === given ? response : released(response, call);
       }
+    } catch (error) {
+      if (call !== given) watch?.release();
+      addCallers(error);
+      throw error;
     } finally {
       this.#activeCalls--;
       // Does nothing to a body whose sending has begun.
@@ -318,6 +336,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   /** @internal */
   connectionClosed(connection: HTTPConnection): void {
+    if (connectionClose.hasSubscribers) publishClose(connection, this);
     this.#store.remove(connection);
   }
 
@@ -332,6 +351,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   #newConnection(): HTTPConnection {
     this.numConnections++;
+    if (logger.isDebug) {
+      const scheme = this.scheme.toUpperCase();
+      logger.debug(LOGGER, `Starting new ${scheme} connection (${this.numConnections}): ${this.host}:${this.port}`);
+    }
     const { tls } = this;
     const options = tls === undefined ? this.#connectionOptions : { ...this.#connectionOptions, _tls: tls };
     const connection = new this.ConnectionCls(this.host, options);
@@ -366,21 +389,17 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     call: ResolvedUrlopenOptions,
     retries: Retry,
     needsFresh: boolean,
+    clock: AttemptClock,
   ): Promise<Outcome> {
     const timeout = (call.timeout ?? this.timeout).clone();
     let isReused = false;
+    let connection: HTTPConnection | null = null;
     try {
-      const connection = await this.#obtain(call, needsFresh);
+      clock.enter('queue');
+      connection = await this.#obtain(call, needsFresh);
       timeout.startConnect();
       isReused = connection.isConnected;
-      if (!isReused) {
-        try {
-          await connection.connect({ timeout: timeout.connectTimeout, signal: call.signal });
-        } catch (error) {
-          this.#store.remove(connection);
-          throw error;
-        }
-      }
+      if (!isReused) await this.#connect(connection, timeout.connectTimeout, call.signal, clock);
       if (call.signal?.aborted === true) {
         // Aborted since the connection was given: an exchange hears only of aborts to come.
         this.#store.release(connection);
@@ -389,12 +408,29 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       const { total } = timeout;
       const leftMs = total === null ? 0 : total * 1000 - timeout.getConnectDuration() * 1000;
       const deadline = total === null ? null : { atMs: performance.now() + leftMs, total };
-      const exchanged = await this.#exchange(connection, message, call, retries, deadline);
-      return { kind: 'response', response: this.#respond(exchanged, connection, message, call, retries) };
+      const exchanged = await this.#exchange(connection, message, call, retries, deadline, clock);
+      return { kind: 'response', response: this.#respond(exchanged, connection, message, call, retries, clock) };
     } catch (failure) {
+      clock.over(failure instanceof ExchangeFailure ? failure.error : failure);
       if (call.signal?.aborted === true && failure === call.signal.reason) throw failure;
-      return judge(failure, message, isReused);
+      return judge(failure, message, isReused, { phase: clock.phase, address: connection?.address ?? null });
     }
+  }
+
+  async #connect(
+    connection: HTTPConnection,
+    timeout: TimeoutValue,
+    signal: AbortSignal | null,
+    clock: AttemptClock,
+  ): Promise<void> {
+    const beganMs = performance.now();
+    try {
+      await connection.connect({ timeout, signal, enter: (phase) => clock.enter(phase) });
+    } catch (error) {
+      this.#store.remove(connection);
+      throw error;
+    }
+    publishOpen(connection, this, (performance.now() - beganMs) / 1000);
   }
 
   async #obtain(call: ResolvedUrlopenOptions, needsFresh: boolean): Promise<HTTPConnection> {
@@ -414,8 +450,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     call: ResolvedUrlopenOptions,
     retries: Retry,
     deadline: ExchangeRequest['deadline'],
+    clock: AttemptClock,
   ): Promise<Exchanged> {
     this.numRequests++;
+    call._watch?.current?.obtained(connection);
+    if (connectionReuse.hasSubscribers && connection.exchangeCount > 0) publishReuse(connection, this);
     const timeout = call.timeout ?? this.timeout;
     const read = typeof timeout.read === 'number' ? timeout.read : null;
     return connection.exchange({
@@ -435,6 +474,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       onDownloadProgress: call.onDownloadProgress,
       expectContinue: hasContent(message.body) ? call.expectContinue : null,
       signal: call.signal,
+      watcher: clock,
       pool: this,
     });
   }
@@ -445,9 +485,12 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     message: Message,
     call: ResolvedUrlopenOptions,
     retries: Retry,
+    clock: AttemptClock,
   ): HTTPResponse {
+    if (logger.isDebug) this.#logExchange(message, exchanged.head);
     return new this.ResponseCls({
       _exchanged: exchanged,
+      _clock: clock,
       decodeContent: call.decodeContent,
       enforceContentLength: call.enforceContentLength,
       pool: this,
@@ -470,11 +513,17 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   // After a failure, or a response
 
-  /** What is left of the retries, after the pause that they ask for. */
+  #attempted(message: Message): Attempted {
+    return { method: message.method, target: message.target, pool: this };
+  }
+
+  #terms({ signal, _watch }: ResolvedUrlopenOptions): CallTerms {
+    return { signal, budget: this.#budget, watch: _watch };
+  }
+
   async #afterFailure(message: Message, error: Error, retries: Retry, call: ResolvedUrlopenOptions): Promise<Retry> {
-    const left = retries.increment({ method: message.method, url: message.target, error, _pool: this });
+    const left = await retryAfterFailure(this.#attempted(message), error, retries, this.#terms(call));
     if (message.body.kind === 'stream') message.body.assertUnspent(error);
-    await left.sleep(null, sleepOptions(call));
     return left;
   }
 
@@ -491,59 +540,32 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     retries: Retry,
     call: ResolvedUrlopenOptions,
   ): Promise<{ readonly retries: Retry; readonly message: Message } | null> {
-    // First: who has no redirects left gets the response, wherever it points to.
-    const left = await this.#spend(retries, message, response, retries.raiseOnRedirect);
-    if (left === null) return null;
-    let next: Url;
-    try {
-      next = joinUrl(parseUrl(message.url), location);
-    } catch (error) {
-      response.close();
-      throw error;
-    }
-    await response.drainConn();
-    await left.sleepForRetry(response, sleepOptions(call));
-    const isSameOrigin = this.isSameHost(next.url);
+    const from = parseUrl(message.url);
+    const taken = await takeRedirect(this.#attempted(message), from, response, location, retries, this.#terms(call));
+    if (taken === null) return null;
+    const next = taken.url.url;
     const hop = redirectedRequest(message, {
       status: response.status,
-      isSameOrigin,
+      isSameOrigin: this.isSameHost(next),
       removed: retries.removeHeadersOnRedirect,
-      crossOriginHeaders: 'strip',
+      crossOriginHeaders: call.crossOriginHeaders ?? this.#crossOriginHeaders,
     });
+    call._watch?.current?.redirected(response.status, next, hop.method);
     return {
-      retries: left,
+      retries: taken.retries,
       message: this.#writer.message(
         hop,
-        this.#place(next.url, call, left),
+        this.#place(next, call, taken.retries),
         call.chunked && hop.body.kind !== 'none' ? 'chunked' : 'any',
       ),
     };
   }
 
-  /** What is left of the retries after a status that is to be retried; null if the response is to be returned. */
-  async #afterStatus(
-    message: Message,
-    response: HTTPResponse,
-    retries: Retry,
-    call: ResolvedUrlopenOptions,
-  ): Promise<Retry | null> {
-    const left = await this.#spend(retries, message, response, retries.raiseOnStatus);
-    if (left === null) return null;
-    await response.drainConn();
-    if (message.body.kind === 'stream') message.body.assertUnspent();
-    await left.sleep(response, sleepOptions(call));
-    return left;
-  }
-
-  /** Counts a response against the retries; null if they are used up and that is not to be raised. */
-  async #spend(retries: Retry, message: Message, response: HTTPResponse, raises: boolean): Promise<Retry | null> {
-    try {
-      return retries.increment({ method: message.method, url: message.target, response, _pool: this });
-    } catch (error) {
-      if (error instanceof MaxRetryError && !raises) return null;
-      await response.drainConn();
-      throw error;
-    }
+  #logExchange({ method, target }: Message, head: ResponseHead): void {
+    const origin = `${this.scheme}://${this.host}:${this.port}`;
+    const length = head.framing.kind === 'length' ? head.framing.length : null;
+    const version = `HTTP/${Math.floor(head.version / 10)}.${head.version % 10}`;
+    logger.debug(LOGGER, `${origin} "${method} ${target} ${version}" ${head.status} ${length}`);
   }
 }
 
@@ -599,8 +621,28 @@ function informer(tell: NonNullable<ResolvedUrlopenOptions['onInformational']>):
     tell({ status, reason, headers: HTTPHeaderDict.fromFieldSection(fieldSection) });
 }
 
-function sleepOptions(call: ResolvedUrlopenOptions): { signal?: AbortSignal } {
-  return call.signal === null ? {} : { signal: call.signal };
+/** The deadline of a call goes on until its content has come. */
+function released(response: HTTPResponse, { _watch }: ResolvedUrlopenOptions): HTTPResponse {
+  _watch?.releaseAfter(response);
+  return response;
+}
+
+function publishOpen(connection: HTTPConnection, pool: HTTPConnectionPool, duration: number): void {
+  if (!connectionOpen.hasSubscribers) return;
+  const { id, address, tlsVersion } = connection;
+  connectionOpen.publish({ connectionId: id, pool: String(pool), address, tls: tlsVersion, duration });
+}
+
+function publishReuse(connection: HTTPConnection, pool: HTTPConnectionPool): void {
+  const { id, address, exchangeCount } = connection;
+  connectionReuse.publish({ connectionId: id, pool: String(pool), address, exchanges: exchangeCount });
+}
+
+function publishClose(connection: HTTPConnection, pool: HTTPConnectionPool): void {
+  const { id, address, exchangeCount, connectedAtMs } = connection;
+  if (connectedAtMs === null) return;
+  const duration = (performance.now() - connectedAtMs) / 1000;
+  connectionClose.publish({ connectionId: id, pool: String(pool), address, exchanges: exchangeCount, duration });
 }
 
 /** The statics of an instance's own class. */

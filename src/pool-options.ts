@@ -8,9 +8,11 @@ import { CONNECTION_RULES, type ConnectionOptions } from './connection.js';
 import { describe } from './excerpt.js';
 import type { HeadersInput } from './headers.js';
 import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull } from './options.js';
-import { LIMIT_RULES } from './request-options.js';
+import type { CrossOriginHeaders } from './redirect.js';
+import { type CallPolicy, LIMIT_RULES, POLICY_DEFAULTS, POLICY_RULES } from './request-options.js';
 import type { TlsOptions } from './tls/options.js';
 import type { Retries } from './util/retry.js';
+import { RetryBudget } from './util/retry-budget.js';
 import type { Url } from './util/url.js';
 
 /** The port that each scheme has by default. */
@@ -50,18 +52,36 @@ export interface HTTPConnectionPoolOptions extends ConnectionOptions {
    * @throws {@link DecodeError} from the request, or from reading
    */
   readonly maxRatio?: number | null | undefined;
+  /**
+   * Seconds for everything that a request does, retries and redirects included; null for no such limit. For requests that do
+   * not say.
+   *
+   * @defaultValue null
+   * @throws {@link DeadlineExceededError} from the request
+   */
+  readonly deadline?: number | null | undefined;
+  /** What redirects to another origin are sent of the request's fields, for requests that do not say. @defaultValue 'strip' */
+  readonly crossOriginHeaders?: CrossOriginHeaders | undefined;
+  /**
+   * What all retries together may add to the load, shared by all who are given the same budget; null for no such limit.
+   *
+   * @defaultValue null
+   * @throws {@link RetryBudgetExhaustedError} from a request that may not be retried for it
+   */
+  readonly retryBudget?: RetryBudget | null | undefined;
   /** @internal */
   readonly _proxy?: Url | null | undefined;
   /** @internal */
   readonly _proxyHeaders?: HeadersInput | null | undefined;
 }
 
-export interface PoolSettings extends DecodingLimits {
+export interface PoolSettings extends DecodingLimits, CallPolicy {
   readonly maxsize: number;
   readonly block: boolean;
   readonly headers: HeadersInput | null;
   readonly retries: Retries | undefined;
   readonly idleTimeout: number | null;
+  readonly retryBudget: RetryBudget | null;
   readonly _proxy: Url | null;
   readonly _proxyHeaders: HeadersInput | null;
 }
@@ -73,6 +93,8 @@ export const POOL_RULES: Rules<PoolSettings> = {
   retries: checkedElsewhere,
   idleTimeout: secondsOrNull,
   ...LIMIT_RULES,
+  ...POLICY_RULES,
+  retryBudget: budgetOrNull,
   _proxy: checkedElsewhere,
   _proxyHeaders: checkedElsewhere,
 };
@@ -85,6 +107,8 @@ export const POOL_DEFAULTS: PoolSettings = Object.freeze({
   idleTimeout: 60,
   maxDecodedSize: null,
   maxRatio: null,
+  ...POLICY_DEFAULTS,
+  retryBudget: null,
   _proxy: null,
   _proxyHeaders: null,
 });
@@ -106,4 +130,9 @@ export function splitOptions(options: HTTPConnectionPoolOptions): {
     (Object.hasOwn(CONNECTION_RULES, name) ? connection : pool)[name] = value;
   }
   return { pool, connection };
+}
+
+function budgetOrNull(name: string, value: unknown): RetryBudget | null {
+  if (value === null || value instanceof RetryBudget) return value;
+  throw new TypeError(`Cannot use ${name} ${describe(value)}: it must be a RetryBudget, or null for none`);
 }

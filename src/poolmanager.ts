@@ -14,26 +14,31 @@ import {
   type HTTPSConnectionPoolOptions,
   portByScheme,
 } from './connectionpool.js';
-import { LocationValueError, MaxRetryError, URLSchemeUnknown } from './exceptions.js';
+import { addCallers, LocationValueError, URLSchemeUnknown } from './exceptions.js';
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
-import { ownOptions, positiveInteger } from './options.js';
+import { takeRedirect } from './next-attempt.js';
+import { ownOptions, positiveInteger, resolveOptions } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
 import { type RedirectedRequest, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
+  type CallPolicy,
   PLAIN_HOP,
+  POLICY_DEFAULTS,
+  POLICY_RULES,
   type ResolvedUrlopenOptions,
   resolvedAlready,
   resolveUrlopenOptions,
   sourceOf,
   type UrlopenOptions,
+  watched,
 } from './request-options.js';
 import type { HTTPResponse } from './response.js';
 import { TLS_OPTION_NAMES } from './tls/options.js';
 import { Retry } from './util/retry.js';
-import { isSameOrigin, joinUrl, parseUrl, type Url } from './util/url.js';
+import { isSameOrigin, parseUrl, type Url } from './util/url.js';
 
 /** What a manager takes: its own options, and those of the pools it makes. */
 export interface PoolManagerOptions extends HTTPSConnectionPoolOptions {
@@ -86,6 +91,7 @@ export class PoolManager extends RequestMethods {
 
   readonly #keyByOrigin = new Map<string, PoolKey>();
   readonly #defaultRetries: Retry;
+  readonly #policy: CallPolicy;
 
   constructor(options: PoolManagerOptions = {}) {
     if (typeof options !== 'object' || options === null) {
@@ -95,6 +101,8 @@ export class PoolManager extends RequestMethods {
     super({ headers });
     this.connectionPoolKw = Object.freeze(connectionPoolKw);
     this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
+    const { deadline, crossOriginHeaders } = connectionPoolKw;
+    this.#policy = resolveOptions('a pool manager', { deadline, crossOriginHeaders }, POLICY_RULES, POLICY_DEFAULTS);
     const limit = numPools === undefined ? DEFAULT_NUM_POOLS : positiveInteger('numPools', numPools);
     this.pools = new RecentlyUsedContainer(limit, { disposeFunc: (pool) => pool._retire() });
     // Misspelt and bad options are refused here, not at the first request.
@@ -108,23 +116,31 @@ export class PoolManager extends RequestMethods {
    * @throws {@link LocationValueError} if the URL is not, before any byte is sent; then as {@link HTTPConnectionPool.urlopen}
    */
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
-    const call = resolveUrlopenOptions(options);
+    const given = resolveUrlopenOptions(options);
+    const call = watched(given, this.#policy.deadline);
     const source = sourceOf(call);
     try {
       checkMethod(method);
       const first = parseUrl(url);
       const pool = this.#poolOf(first, url);
-      const isPlain = options === undefined && this.headers.size === 0;
+      const isPlain = options === undefined && call === given && this.headers.size === 0;
       const hop = isPlain ? PLAIN_HOP : resolvedAlready(hopOf(call, call.headers ?? this.headers, source));
-      const response = await pool.urlopen(method, first.requestUri, hop);
-      const location = call.redirect && response.getRedirectLocation();
-      if (!location) return response;
-      return await this.#follow(
-        { method, lines: fieldLines(call.headers ?? this.headers), body: source },
-        first,
-        response,
-        call,
-      );
+      const answer = await pool.urlopen(method, first.requestUri, hop);
+      const location = call.redirect && answer.getRedirectLocation();
+      const response = location
+        ? await this.#follow(
+            { method, lines: fieldLines(call.headers ?? this.headers), body: source },
+            first,
+            answer,
+            call,
+          )
+        : answer;
+      if (call !== given) call._watch?.releaseAfter(response);
+      return response;
+    } catch (error) {
+      if (call !== given) call._watch?.release();
+      addCallers(error);
+      throw error;
     } finally {
       // Whoever gives a stream need not look after it, whatever becomes of the request.
       if (source.kind === 'stream') source.discard?.();
@@ -246,42 +262,29 @@ export class PoolManager extends RequestMethods {
     let url = firstUrl;
     let request = firstRequest;
     let retries = response.retries ?? Retry.fromInt(call.retries, { default: this.#defaultRetries });
+    const terms = { signal: call.signal, budget: null, watch: call._watch };
     for (;;) {
       const location = response.getRedirectLocation();
       if (!location) return response;
-      // First: who has no redirects left gets the response, wherever it points to.
-      const { raiseOnRedirect, removeHeadersOnRedirect } = retries;
-      try {
-        retries = retries.increment({ method: request.method, url: url.requestUri, response, _pool: response._pool });
-      } catch (error) {
-        if (error instanceof MaxRetryError && !raiseOnRedirect) {
-          if (call.preloadContent) await response._preload();
-          return response;
-        }
-        await response.drainConn();
-        throw error;
+      const { method } = request;
+      const { status } = response;
+      const attempted = { method, target: url.requestUri, pool: response._pool ?? this };
+      const { removeHeadersOnRedirect: removed } = retries;
+      const check = (next: Url) => this.#checkReachable(next);
+      const taken = await takeRedirect(attempted, url, response, location, retries, terms, check);
+      if (taken === null) {
+        if (call.preloadContent) await response._preload();
+        return response;
       }
-      let next: Url;
-      try {
-        next = joinUrl(url, location);
-        this.#checkReachable(next);
-      } catch (error) {
-        response.close();
-        throw error;
-      }
-      await response.drainConn();
-      await retries.sleepForRetry(response, call.signal === null ? {} : { signal: call.signal });
-      request = redirectedRequest(request, {
-        status: response.status,
-        isSameOrigin: isSameOrigin(url, next),
-        removed: removeHeadersOnRedirect,
-        crossOriginHeaders: 'strip',
-      });
-      url = next;
+      const isSame = isSameOrigin(url, taken.url);
+      const crossOriginHeaders = call.crossOriginHeaders ?? this.#policy.crossOriginHeaders;
+      request = redirectedRequest(request, { status, isSameOrigin: isSame, removed, crossOriginHeaders });
+      call._watch?.current?.redirected(status, taken.url.url, request.method);
+      url = taken.url;
       // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
-      const hop = hopOf({ ...call, retries }, request.lines, request.body);
-      response = await this.#poolOf(next, next.url).urlopen(request.method, next.requestUri, resolvedAlready(hop));
-      retries = response.retries ?? retries;
+      const hop = hopOf({ ...call, retries: taken.retries }, request.lines, request.body);
+      response = await this.#poolOf(url, url.url).urlopen(request.method, url.requestUri, resolvedAlready(hop));
+      retries = response.retries ?? taken.retries;
     }
   }
 }

@@ -5,6 +5,7 @@
  * something was given.
  */
 import { type BodySource, bodySource, NO_BODY, type RequestBody } from './body/source.js';
+import { type CallWatch, watchFor } from './call-watch.js';
 import type { DecodingLimits } from './coding/codings.js';
 import type { TransferProgress } from './engine/session.js';
 import { describe } from './excerpt.js';
@@ -19,6 +20,7 @@ import {
   secondsOrNull,
   signalOrNull,
 } from './options.js';
+import { type CrossOriginHeaders, checkCrossOriginHeaders } from './redirect.js';
 import type { Retries } from './util/retry.js';
 import { type Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 
@@ -105,12 +107,31 @@ export interface UrlopenOptions {
   readonly onDownloadProgress?: ((progress: TransferProgress) => void) | null | undefined;
   /** Told of each interim (1xx) response. */
   readonly onInformational?: ((response: InformationalResponse) => void) | null | undefined;
+  /**
+   * Seconds for everything together: waiting for a connection, DNS, connecting, TLS, sending, waiting, the content (a streamed
+   * one until it is read to its end), and all retries, pauses and redirects; null for no such limit.
+   *
+   * @defaultValue the pool's or manager's: null
+   * @throws {@link DeadlineExceededError}, which says what each phase of each attempt took
+   * @see docs/timeouts.md
+   */
+  readonly deadline?: number | null | undefined;
+  /**
+   * What a redirect to another origin is sent of the request's fields: all but those of `removeHeadersOnRedirect` ('strip'),
+   * or of those only what is known to be harmless, such as Accept and User-Agent ('safelist').
+   *
+   * @defaultValue the pool's or manager's: 'strip'
+   * @see docs/retrying-requests.md
+   */
+  readonly crossOriginHeaders?: CrossOriginHeaders | undefined;
   /** Ends the request, wherever it is: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | null | undefined;
   /** @internal The body as a source already, in place of `body`. */
   readonly _source?: BodySource | undefined;
   /** @internal The caller follows redirects itself: their content is not wanted. */
   readonly _followsRedirects?: boolean | undefined;
+  /** @internal The watch of the call that this is a part of. */
+  readonly _watch?: CallWatch | null | undefined;
   /** @internal See {@link resolvedAlready}: stands for all others. */
   readonly _resolved?: ResolvedUrlopenOptions | undefined;
 }
@@ -139,9 +160,14 @@ export interface ResolvedUrlopenOptions {
   readonly onUploadProgress: ((progress: TransferProgress) => void) | null;
   readonly onDownloadProgress: ((progress: TransferProgress) => void) | null;
   readonly onInformational: ((response: InformationalResponse) => void) | null;
+  /** Seconds; undefined takes the pool's. */
+  readonly deadline: number | null | undefined;
+  /** undefined takes the pool's. */
+  readonly crossOriginHeaders: CrossOriginHeaders | undefined;
   readonly signal: AbortSignal | null;
   readonly _source: BodySource | null;
   readonly _followsRedirects: boolean;
+  readonly _watch: CallWatch | null;
 }
 
 /** The limits on decoding: a pool has them too. */
@@ -149,6 +175,20 @@ export const LIMIT_RULES: Rules<DecodingLimits> = {
   maxDecodedSize: (name, value) => (value === null ? null : positiveInteger(name, value)),
   maxRatio: ratioOrNull,
 };
+
+/** What holds for a call with all its hops: pools and managers have defaults for it. */
+export interface CallPolicy {
+  /** Seconds. */
+  readonly deadline: number | null;
+  readonly crossOriginHeaders: CrossOriginHeaders;
+}
+
+export const POLICY_RULES: Rules<CallPolicy> = {
+  deadline: deadlineOrNull,
+  crossOriginHeaders: (_name, value) => checkCrossOriginHeaders(value),
+};
+
+export const POLICY_DEFAULTS: CallPolicy = Object.freeze({ deadline: null, crossOriginHeaders: 'strip' });
 
 /** How long a server has to say 100 (Continue): one that does not know of it stays silent. */
 const CONTINUE_SECONDS = 1;
@@ -172,9 +212,11 @@ const RULES: Rules<ResolvedUrlopenOptions> = {
   onUploadProgress: functionOrNull,
   onDownloadProgress: functionOrNull,
   onInformational: functionOrNull,
+  ...POLICY_RULES,
   signal: signalOrNull,
   _source: checkedElsewhere,
   _followsRedirects: boolean,
+  _watch: checkedElsewhere,
 };
 
 const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
@@ -197,9 +239,12 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
   onUploadProgress: null,
   onDownloadProgress: null,
   onInformational: null,
+  deadline: undefined,
+  crossOriginHeaders: undefined,
   signal: null,
   _source: null,
   _followsRedirects: false,
+  _watch: null,
 });
 
 /**
@@ -228,6 +273,23 @@ export function resolveUrlopenOptions(options: UrlopenOptions | undefined): Reso
 export function sourceOf(options: ResolvedUrlopenOptions): BodySource {
   if (options._source !== null) return options._source;
   return options.body === null ? NO_BODY : bodySource(options.body, { bodyPos: options.bodyPos });
+}
+
+/**
+ * The call with a watch of its own, if anybody wants to know of it and it is not a part of one that has a watch.
+ *
+ * @param deadline - seconds, where the call says nothing
+ */
+export function watched(call: ResolvedUrlopenOptions, deadline: number | null): ResolvedUrlopenOptions {
+  if (call._watch !== null) return call;
+  const watch = watchFor(call.deadline === undefined ? deadline : call.deadline, call.signal);
+  return watch === null ? call : { ...call, signal: watch.signal, _watch: watch };
+}
+
+function deadlineOrNull(name: string, value: unknown): number | null {
+  const seconds = secondsOrNull(name, value);
+  if (seconds === 0) throw new RangeError(`Cannot use ${name} 0: it must be a number of seconds > 0, or null`);
+  return seconds === Number.POSITIVE_INFINITY ? null : seconds;
 }
 
 function ratioOrNull(name: string, value: unknown): number | null {

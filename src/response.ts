@@ -30,6 +30,7 @@ import {
 import { describe, excerpt } from './excerpt.js';
 import { type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { equalsIgnoringCase, listMembers } from './http1/grammar.js';
+import type { AttemptClock, Timings } from './timings.js';
 import { type ContentRange, parseContentRange } from './util/response.js';
 import type { Retry } from './util/retry.js';
 
@@ -104,6 +105,8 @@ export interface HTTPResponseOptions {
   readonly _limits?: DecodingLimits | undefined;
   /** @internal What an exchange gave: takes the place of body, headers, status, version and reason. */
   readonly _exchanged?: Exchanged | undefined;
+  /** @internal What has timed the exchange. */
+  readonly _clock?: AttemptClock | undefined;
 }
 
 export interface ReadOptions {
@@ -149,6 +152,7 @@ export class HTTPResponse {
   readonly #requestUrl: string | null;
   readonly #limits: DecodingLimits;
   readonly #exchanged: Exchanged | null;
+  readonly #clock: AttemptClock | null;
   #content: ContentReader;
   #headers: HTTPHeaderDict | null;
   #data: Buffer | null = null;
@@ -169,6 +173,7 @@ export class HTTPResponse {
   constructor(options: HTTPResponseOptions = {}) {
     const exchanged = options._exchanged ?? null;
     this.#exchanged = exchanged;
+    this.#clock = options._clock ?? null;
     this.decodeContent = options.decodeContent ?? true;
     this.enforceContentLength = options.enforceContentLength ?? true;
     this.requestMethod = options.requestMethod ?? null;
@@ -268,6 +273,11 @@ export class HTTPResponse {
   /** The absolute URL that answered; null for a response made by hand. */
   get url(): string | null {
     return this.#requestUrl;
+  }
+
+  /** Seconds that each phase of the attempt that this answers took; null for a response made by hand. */
+  get timings(): Timings | null {
+    return this.#clock?.timings() ?? null;
   }
 
   /** Whether the content came in the chunked coding. */

@@ -18,6 +18,7 @@ import type { ResponseLimits } from '../http1/limits.js';
 import type { RequestFraming } from '../http1/request-head.js';
 import type { ResponseHead } from '../http1/response-head.js';
 import { ResponseParser } from '../http1/response-parser.js';
+import type { ExchangeWatcher } from '../timings.js';
 import { Link, type LinkReceiver } from '../transport/link.js';
 import { timerMs } from '../util/timeout.js';
 import { BodyWriter } from './body-writer.js';
@@ -57,6 +58,8 @@ export interface ExchangeRequest {
   /** Seconds to wait for 100 (Continue) before the content is sent all the same; null sends it at once. */
   readonly expectContinue: number | null;
   readonly signal: AbortSignal | null;
+  /** Told how it goes. */
+  readonly watcher: ExchangeWatcher | null;
   /** For messages. */
   readonly pool: PoolDescription;
 }
@@ -296,6 +299,7 @@ export class Session implements LinkReceiver, ContentFlow {
     this.link.setReferenced(true);
     if (body.kind === 'none') {
       this.link.writeText(head);
+      request.watcher?.sent();
       this.#beginWait(request);
       return;
     }
@@ -305,6 +309,7 @@ export class Session implements LinkReceiver, ContentFlow {
       message.write(head, 'latin1');
       message.set(body.bytes, head.length);
       this.link.writeBytes(message);
+      request.watcher?.sent();
       this.#beginWait(request);
       if (request.onUploadProgress !== null) this.#tellUploadProgress(exchange, body.bytes.length);
       return;
@@ -313,13 +318,18 @@ export class Session implements LinkReceiver, ContentFlow {
       progress: () => this.#onSending(exchange, true),
       pausedBySource: () => this.#onSending(exchange, false),
       sent: (bytes) => this.#tellUploadProgress(exchange, bytes),
-      finished: () => this.#onSending(exchange, true),
+      finished: () => this.#onSent(exchange),
       failed: (error) => this.#fail(exchange, error, true),
     });
     exchange.writer = writer;
     this.link.writeText(head);
-    if (request.expectContinue === null) return writer.start(body, request.framing);
-    exchange.startBody = () => writer.start(body, request.framing);
+    const start = () => {
+      request.watcher?.sending();
+      writer.start(body, request.framing);
+    };
+    if (request.expectContinue === null) return start();
+    exchange.startBody = start;
+    request.watcher?.sent();
     exchange.continueTimer = setTimeout(() => this.#continue(exchange), timerMs(request.expectContinue)).unref();
     this.#beginWait(request);
   }
@@ -362,11 +372,22 @@ export class Session implements LinkReceiver, ContentFlow {
     request.onDownloadProgress?.({ transferred: contentBytes, total });
   }
 
+  #onSent(exchange: Exchange): void {
+    if (this.#hasHead(exchange)) return;
+    exchange.request.watcher?.sent();
+    this.#onSending(exchange, true);
+  }
+
+  /** Whether the response came before the request was out. */
+  #hasHead(exchange: Exchange): boolean {
+    return exchange.queue !== null || exchange.collector !== null;
+  }
+
   /** Once the response has come, waiting is for its content, whatever the rest of the request does. */
   #onSending(exchange: Exchange, isPeersTurn: boolean): void {
     // A writer that is stopped while it waits wakes up once more.
     if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
-    if (exchange.queue !== null || exchange.collector !== null) return;
+    if (this.#hasHead(exchange)) return;
     if (isPeersTurn) this.#beginWait(exchange.request);
     else this.#isWaiting = false;
   }
@@ -378,7 +399,8 @@ export class Session implements LinkReceiver, ContentFlow {
     if (head === null) throw new HTTPError('Bug in urllib3: a head was announced that is not there');
     // A final response: the content that has not begun is not sent, as the server has decided without it.
     this.#forgetContinue(exchange);
-    const { preloads, isDiscardable } = exchange.request;
+    const { preloads, isDiscardable, watcher } = exchange.request;
+    watcher?.head(head.status);
     const isWanted = isDiscardable?.(head.status) !== true;
     if (isWanted && head.framing.kind === 'length') this.#checkSize(exchange.request, head.framing.length);
     const isGathered = preloads && isWanted;
@@ -409,6 +431,7 @@ export class Session implements LinkReceiver, ContentFlow {
     const { head, trailerSection, leftoverBytes } = this.#parser;
     if (head === null) throw new HTTPError('Bug in urllib3: content ended before a head');
     this.#unwatch(exchange);
+    exchange.request.watcher?.over(null);
     this.#isWaiting = false;
     const requestIsComplete = exchange.writer === null || (exchange.writer.isFinished && this.link.isFlushed);
     const mayGoOn = head.persistent && !exchange.request.isLast;
@@ -432,6 +455,7 @@ export class Session implements LinkReceiver, ContentFlow {
   #fail(exchange: Exchange, error: unknown, isFinal = false): void {
     if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
     const reached = this.#parser.hasBegun ? 'response-began' : 'request-sent';
+    exchange.request.watcher?.over(error);
     this.#closeLink();
     if (exchange.queue !== null) exchange.queue.fail(error);
     else exchange.reject(new ExchangeFailure(error, reached, isFinal));
@@ -443,6 +467,7 @@ export class Session implements LinkReceiver, ContentFlow {
     this.#state = CLOSED;
     if (wasBusyWith !== null) {
       this.#unwatch(wasBusyWith);
+      wasBusyWith.request.watcher?.over(null);
       wasBusyWith.writer?.stop();
     }
     this.#clearReadTimer();

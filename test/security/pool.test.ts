@@ -11,6 +11,7 @@ import type { UrlopenOptions } from '../../src/request-options.js';
 import { TLS_OPTION_NAMES } from '../../src/tls/options.js';
 import { IPPROTO_TCP, TCP_NODELAY } from '../../src/util/connection.js';
 import { Retry } from '../../src/util/retry.js';
+import { RetryBudget } from '../../src/util/retry-budget.js';
 import { Timeout } from '../../src/util/timeout.js';
 import { parseUrl } from '../../src/util/url.js';
 import { ok, type Peer, type Script, startPeer, testCertificate } from '../pool-peers.js';
@@ -48,6 +49,9 @@ describe('SEC-120 (CVE-2024-35195, CVE-2016-5420, CVE-2022-27782): what changes 
   const ROWS: { readonly [K in keyof Required<HTTPSConnectionPoolOptions>]: readonly [unknown, unknown] } = {
     port: [1, 2],
     strict: [true, false],
+    deadline: [5, 6],
+    crossOriginHeaders: ['strip', 'safelist'],
+    retryBudget: [new RetryBudget(), new RetryBudget()],
     timeout: [5, new Timeout({ connect: 5 })],
     sourceAddress: [
       ['127.0.0.1', 0],

@@ -47,6 +47,7 @@ export function get(given: Partial<ExchangeRequest> = {}): ExchangeRequest {
     onDownloadProgress: null,
     expectContinue: null,
     signal: null,
+    watcher: null,
     pool: { toString: () => 'a pool' },
     ...given,
   };
