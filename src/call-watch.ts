@@ -85,7 +85,10 @@ export class CallWatch {
   #deadlineSignal(seconds: number, signal: AbortSignal | null): AbortSignal {
     const controller = new AbortController();
     const forward = () => controller.abort(signal?.reason);
-    const expire = () => controller.abort(new DeadlineExceededError(seconds, this.#bill()));
+    const expire = () => {
+      const phase = this.current?.phase ?? null;
+      controller.abort(new DeadlineExceededError(seconds, this.#bill(), { phase }));
+    };
     const timer = setTimeout(expire, timerMs(seconds)).unref();
     this.#release = () => {
       clearTimeout(timer);

@@ -233,11 +233,6 @@ export class HTTPConnection implements SessionOwner {
 
   /** The address and port of the peer, or of the proxy: `127.0.0.1:80`, `[::1]:80`; null before there is one. */
   get address(): string | null {
-    if (this.#address === null) {
-      const { remoteAddress, remotePort } = this.socket ?? {};
-      if (remoteAddress === undefined) return null;
-      this.#address = `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
-    }
     return this.#address;
   }
 
@@ -305,7 +300,7 @@ export class HTTPConnection implements SessionOwner {
     }
     this.exchangeCount = 0;
     this.connectedAtMs = performance.now();
-    this.#address = null;
+    this.#address = peerAddress(session.link.socket);
     this.#session = session;
   }
 
@@ -482,7 +477,7 @@ export class HTTPConnection implements SessionOwner {
     const timedOut = error instanceof HandshakeTimeout || (error instanceof DialError && error.phase === 'timeout');
     if (timedOut) {
       const message = `Connection to ${this.host} timed out. (connect timeout=${seconds})`;
-      return new ConnectTimeoutError(this, message, { cause: error });
+      return new ConnectTimeoutError(this, message, { cause: error, address: dialledAddress(error) });
     }
     if (!(error instanceof DialError)) return error;
     if (error.phase === 'resolve') {
@@ -490,7 +485,8 @@ export class HTTPConnection implements SessionOwner {
       return new NameResolutionError(host, this, { cause: error.cause });
     }
     const cause = error.cause ?? error;
-    return new NewConnectionError(this, `Failed to establish a new connection: ${error.message}`, { cause });
+    const address = dialledAddress(error);
+    return new NewConnectionError(this, `Failed to establish a new connection: ${error.message}`, { cause, address });
   }
 }
 
@@ -570,6 +566,22 @@ export function connectHost(host: unknown): string {
     );
   }
   return url.host;
+}
+
+/** Asked for while the socket stands: afterwards it has forgotten. */
+function peerAddress(socket: Socket | null): string | null {
+  const { remoteAddress, remotePort } = socket ?? {};
+  return remoteAddress === undefined ? null : addressText(remoteAddress, remotePort);
+}
+
+/** The last address that was tried. */
+function dialledAddress(error: unknown): string | null {
+  const attempt = error instanceof DialError ? error.attempts.at(-1) : undefined;
+  return error instanceof DialError && attempt !== undefined ? addressText(attempt.address, error.port) : null;
+}
+
+function addressText(address: string, port: number | undefined): string {
+  return `${address.includes(':') ? `[${address}]` : address}:${port}`;
 }
 
 /** The statics of an instance's own class. */

@@ -20,6 +20,7 @@ import { type ContentReader, MemoryContent, StreamContent } from './engine/conte
 import { saveToFile, saveToWritable, saveToWritableStream } from './engine/save-content.js';
 import type { Exchanged } from './engine/session.js';
 import {
+  addCallers,
   DecodeError,
   HTTPError,
   IncompleteRead,
@@ -724,6 +725,7 @@ export class HTTPResponse {
       const isShort =
         error instanceof ProtocolError && error.cause instanceof IncompleteRead && error.cause.expected !== null;
       if (isShort && !this.enforceContentLength) return atEnd;
+      addCallers(error);
       this.#failure ??= { error };
       throw error;
     }

@@ -13,6 +13,7 @@
  * process alive.
  */
 import { ClosedPoolError, EmptyPoolError, type PoolDescription } from '../exceptions.js';
+import { logger } from '../logging.js';
 import { bounded, type Verdict, type Wait } from '../transport/bounded.js';
 import type { Queue } from '../util/queue.js';
 import { timerMs } from '../util/timeout.js';
@@ -119,7 +120,8 @@ export class ConnectionStore<C extends StoredConnection> {
     if (!this.#open.has(connection)) return connection.close();
     const waiter = this.#nextWaiter();
     if (waiter !== null) return waiter.give(connection);
-    if (this.#isClosed || this.#idle.size >= this.#options.maxsize) return connection.close();
+    if (this.#isClosed) return connection.close();
+    if (this.#idle.size >= this.#options.maxsize) return this.#discard(connection);
     connection.idleSinceMs = performance.now();
     this.#idle.put(connection);
     this.#scheduleSweep(this.#expiryMs(connection));
@@ -147,6 +149,14 @@ export class ConnectionStore<C extends StoredConnection> {
       waiter.refuse(new ClosedPoolError(this.#options.pool, 'Pool is closed.'));
     }
     this.#clearSweep();
+  }
+
+  #discard(connection: C): void {
+    if (logger.isWarning) {
+      const { pool } = this.#options;
+      logger.warning('urllib3.connectionpool', `Connection pool is full, discarding connection: ${pool}`);
+    }
+    connection.close();
   }
 
   #mayOpen(): boolean {
