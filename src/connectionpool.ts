@@ -345,6 +345,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     return undefined;
   }
 
+  /** @internal What connections are told beside their own options, such as of the proxy that they go through. */
+  protected get connectionExtras(): HTTPSConnectionOptions | undefined {
+    return undefined;
+  }
+
   #closeIfDone(): void {
     if (this.#activeCalls === 0) this.#store.close();
   }
@@ -357,7 +362,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     }
     const { tls } = this;
     const options = tls === undefined ? this.#connectionOptions : { ...this.#connectionOptions, _tls: tls };
-    const connection = new this.ConnectionCls(this.host, options);
+    const connection = new this.ConnectionCls(this.host, { ...options, ...this.connectionExtras });
     connection.owner = this;
     return connection;
   }
