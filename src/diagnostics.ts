@@ -3,13 +3,13 @@
  *
  * A channel without subscribers costs one question: call sites ask `hasSubscribers` before they build an event. Events are
  * small frozen objects that name things (numbers, texts) and hold none (no pool, socket, header or body), so that keeping
- * them keeps nothing else, and printing them shows no secret: URLs have no user-info; their queries are there.
+ * them keeps nothing else, and printing them shows no secret: URLs have no user-info, and in their queries no values of what is named like a secret.
  *
  * Subscribers run in the middle of the request. What one throws does not reach the request: Node reports it as an
  * uncaught exception. Lines for people are made by logging.ts.
  */
 import { type Channel, channel } from 'node:diagnostics_channel';
-import { withoutUserinfo } from './excerpt.js';
+import { withoutSecrets } from './excerpt.js';
 
 /** Which attempt of which request. */
 export interface AttemptEvent {
@@ -18,7 +18,7 @@ export interface AttemptEvent {
   /** Counted from 1 within the request: every retry and every redirect is one more. */
   readonly attempt: number;
   readonly method: string;
-  /** Absolute, without user-info and fragment. */
+  /** Absolute, without fragment and secrets. */
   readonly url: string;
   /** The pool, as it prints itself: `HTTPConnectionPool(host="localhost", port=80)`. */
   readonly pool: string;
@@ -97,7 +97,7 @@ export interface RetryEvent extends AttemptEvent {
 /** `urllib3:redirect`: a response sends the request elsewhere, and it goes there. */
 export interface RedirectEvent extends AttemptEvent {
   readonly status: number;
-  /** Where it goes: absolute, without user-info. */
+  /** Where it goes: absolute, without secrets. */
   readonly location: string;
   /** The method of the next attempt: a 303 makes most a GET. */
   readonly nextMethod: string;
@@ -132,7 +132,7 @@ export class DiagnosticsChannel<Event extends object> {
    * @internal
    */
   publish(event: Event): void {
-    this.#channel.publish(Object.freeze(withoutSecrets(event)));
+    this.#channel.publish(Object.freeze(harmless(event)));
   }
 
   /** Subscribing the same function twice is as once. */
@@ -164,12 +164,12 @@ export const connectionClose = new DiagnosticsChannel<ConnectionCloseEvent>('url
 export const retry = new DiagnosticsChannel<RetryEvent>('urllib3:retry');
 export const redirect = new DiagnosticsChannel<RedirectEvent>('urllib3:redirect');
 
-/** A copy whose URLs have no user-info: whoever publishes need not think of it. */
-function withoutSecrets<Event extends object>(event: Event): Event {
+/** A copy whose URLs have no secrets: whoever publishes need not think of it. */
+function harmless<Event extends object>(event: Event): Event {
   const copy: Event = { ...event };
   for (const name of ['url', 'location']) {
     const value: unknown = Reflect.get(copy, name);
-    if (typeof value === 'string') Reflect.set(copy, name, withoutUserinfo(value));
+    if (typeof value === 'string') Reflect.set(copy, name, withoutSecrets(value));
   }
   return copy;
 }

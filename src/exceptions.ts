@@ -32,10 +32,10 @@
  * Where Python has two bases, the first is extended and `instanceof` answers for both. What was wrong on the operating
  * system's or TLS's side is the `cause`, and its code is `code`; what we know of the place is `phase` and `address`.
  *
- * Errors are made to be logged: the text is one line, without the user-info of URLs (excerpt.ts); pools and what peers sent
+ * Errors are made to be logged: the text is one line, without the user-info of URLs and what is named like a secret in their queries (excerpt.ts); pools and what peers sent
  * are there for code, but neither inspecting nor `JSON.stringify` shows them.
  */
-import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutUserinfo } from './excerpt.js';
+import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutSecrets } from './excerpt.js';
 
 /**
  * What was going on: waiting for a connection of the pool (`queue`), asking for the host's addresses (`resolve`), connecting,
@@ -62,7 +62,7 @@ export interface HTTPErrorOptions {
 /** One attempt that failed, or was redirected, as {@link MaxRetryError} lists it. */
 export interface FailedAttempt {
   readonly method: string | null;
-  /** Without user-info. */
+  /** Without secrets. */
   readonly url: string | null;
   readonly error: Error | null;
   /** The status of the response, where that was the failure. */
@@ -73,7 +73,7 @@ export interface FailedAttempt {
 /** What one attempt took, as {@link DeadlineExceededError} lists it. */
 export interface AttemptBill {
   readonly method: string;
-  /** Without user-info. */
+  /** Without secrets. */
   readonly url: string;
   /** In their order; `backoff` is the wait after the attempt. */
   readonly phases: readonly { readonly phase: Phase | 'backoff'; readonly seconds: number }[];
@@ -101,6 +101,8 @@ export interface ErrorJSON extends CauseJSON {
   readonly deadline?: number;
   /** Of a {@link DeadlineExceededError}. */
   readonly bill?: readonly AttemptBill[];
+  /** Of a {@link ProxyError}. */
+  readonly status?: number | null;
 }
 
 type ErrorClass = { readonly prototype: object };
@@ -184,12 +186,12 @@ export class RequestError extends PoolError {
     name(RequestError, 'RequestError');
   }
 
-  /** The target that was asked for, without user-info. */
+  /** The target that was asked for, without user-info and what is named like a secret in its query. */
   readonly url: string;
 
   constructor(pool: PoolDescription, url: string, message: string, options: HTTPErrorOptions = {}) {
     super(pool, message, options);
-    this.url = withoutUserinfo(url);
+    this.url = withoutSecrets(url);
   }
 }
 
@@ -208,10 +210,18 @@ export class SSLError extends HTTPError {
   }
 }
 
-/** The connection to a proxy failed. */
+/** A proxy could not be reached, which is the `cause` then, or did not let us through. */
 export class ProxyError extends HTTPError {
   static {
     name(ProxyError, 'ProxyError');
+  }
+
+  /** The status with which the proxy refused to make a tunnel (407, 403, 502); null where it did not come to that. */
+  readonly status: number | null;
+
+  constructor(message = '', options: HTTPErrorOptions & { readonly status?: number | null } = {}) {
+    super(message, options);
+    this.status = options.status ?? null;
   }
 }
 
@@ -259,7 +269,7 @@ export class MaxRetryError extends RequestError {
   ) {
     const reason = options.reason ?? null;
     const because = reason === null ? 'null' : `${reason.name}: ${reason.message}`;
-    super(pool, url, `${verdict} with url: ${withoutUserinfo(url)} (Caused by ${because})`, {
+    super(pool, url, `${verdict} with url: ${withoutSecrets(url)} (Caused by ${because})`, {
       ...options,
       cause: options.cause ?? reason ?? undefined,
     });
@@ -290,7 +300,7 @@ export class HostChangedError extends RequestError {
   declare readonly retries: unknown;
 
   constructor(pool: PoolDescription, url: string, options: HTTPErrorOptions & { readonly retries?: unknown } = {}) {
-    super(pool, url, `Tried to open a foreign host with url: ${withoutUserinfo(url)}`, options);
+    super(pool, url, `Tried to open a foreign host with url: ${withoutSecrets(url)}`, options);
     hide(this, 'retries', options.retries ?? 3);
   }
 }
@@ -322,7 +332,7 @@ export class ReadTimeoutError extends TimeoutError {
   constructor(pool: PoolDescription, url: string, message: string, options: HTTPErrorOptions = {}) {
     super(`${pool}: ${message}`, options);
     hide(this, 'pool', pool);
-    this.url = withoutUserinfo(url);
+    this.url = withoutSecrets(url);
   }
 }
 
@@ -344,7 +354,9 @@ export class DeadlineExceededError extends TimeoutError {
   constructor(deadline: number, bill: readonly AttemptBill[], options: HTTPErrorOptions = {}) {
     const attempts = `${bill.length} attempt${bill.length === 1 ? '' : 's'}`;
     const shown = bill.length === 0 ? '' : `: ${shownBill(bill)}`;
-    super(`Deadline of ${deadline} s exceeded after ${attempts}${shown}`, options);
+    const last = bill.at(-1)?.phases.at(-1)?.phase;
+    const phase = last === 'backoff' ? null : last;
+    super(`Deadline of ${deadline} s exceeded after ${attempts}${shown}`, { phase, ...options });
     this.deadline = deadline;
     // The message says it: printing it once more would hide the stack.
     hide(this, 'bill', Object.freeze(bill.map(attemptBill)));
@@ -701,16 +713,16 @@ function ofCauses<T>(error: Error, ask: (cause: Error) => T | undefined): T | un
 function failedAttempt({ method, url, error, status, redirectLocation }: FailedAttempt): FailedAttempt {
   return Object.freeze({
     method,
-    url: url === null ? null : withoutUserinfo(url),
+    url: url === null ? null : withoutSecrets(url),
     error,
     status,
-    redirectLocation: redirectLocation === null ? null : withoutUserinfo(redirectLocation),
+    redirectLocation: redirectLocation === null ? null : withoutSecrets(redirectLocation),
   });
 }
 
 function attemptBill({ method, url, phases, outcome }: AttemptBill): AttemptBill {
   const copies = phases.map(({ phase, seconds }) => Object.freeze({ phase, seconds }));
-  return Object.freeze({ method, url: withoutUserinfo(url), phases: Object.freeze(copies), outcome });
+  return Object.freeze({ method, url: withoutSecrets(url), phases: Object.freeze(copies), outcome });
 }
 
 /** The first and the last three attempts: those between are like them, and a message must end. */
@@ -722,7 +734,7 @@ function shownBill(bill: readonly AttemptBill[]): string {
 }
 
 function shownAttempt({ method, url, phases, outcome }: AttemptBill): string {
-  const target = withoutUserinfo(url);
+  const target = withoutSecrets(url);
   const took = phases.filter(({ phase }) => phase !== 'backoff').map(shownPhase);
   const waits = phases.filter(({ phase }) => phase === 'backoff').map((wait) => `, ${shownPhase(wait)}`);
   const end = outcome === '' ? '' : `: ${outcome}`;
@@ -740,7 +752,8 @@ function errorJSON(error: HTTPError, above: Set<unknown>): ErrorJSON {
 }
 
 /** What an error has beside what all have. */
-function details(error: HTTPError): Pick<ErrorJSON, 'url' | 'attempts' | 'deadline' | 'bill'> {
+function details(error: HTTPError): Pick<ErrorJSON, 'url' | 'attempts' | 'deadline' | 'bill' | 'status'> {
+  if (error instanceof ProxyError) return { status: error.status };
   if (error instanceof DeadlineExceededError) return { deadline: error.deadline, bill: error.bill };
   if (error instanceof MaxRetryError) return { url: error.url, attempts: error.attempts.map(attemptJSON) };
   return error instanceof RequestError ? { url: error.url } : {};

@@ -18,6 +18,10 @@ const UNSAFE_IN_LINE = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u20
 /** The user-info of any URL that stands in a text: up to the last @ before the authority ends. */
 const USERINFO = /(?<=\/\/)[^\s/?#"]*(?=@)/g;
 
+/** The value of a query parameter that is named like a secret: `access_token`, `X-Amz-Signature`, `clientSecret`, `key`. */
+const SECRET_PARAMETER =
+  /(?<=[?&](?:[\w.-]*(?:pass(?:word|wd|phrase)|pwd|secret|token|signature|credentials?|api[_-]?key|access[_-]?key(?:id)?)|key|sig|auth|jwt|sid|session(?:id)?)=)[^&#\s"]+/gi;
+
 /** `text` in double quotes, with everything escaped that could act on a log or a terminal, at most 120 characters. */
 export function excerpt(text: string): string {
   const cut = text.length > MAX_SHOWN;
@@ -57,7 +61,15 @@ export function withoutUserinfo(url: string): string {
 }
 
 /**
- * The same for text that is no URL, so that nobody knows where its authority ends: all before the last @ may be a secret,
+ * A URL for a message, without its user-info and without the values of query parameters that are named like secrets:
+ * `/a?token=x&b=1` becomes `/a?token=***&b=1`. A name tells nobody anything, and signed URLs are credentials.
+ */
+export function withoutSecrets(url: string): string {
+  return withoutUserinfo(url).replace(SECRET_PARAMETER, '***');
+}
+
+/**
+ * The same as {@link withoutUserinfo} for text that is no URL, so that nobody knows where its authority ends: all before the last @ may be a secret,
  * as in `http://user:pass/word@host/`.
  */
 export function withoutPossibleUserinfo(text: string): string {
@@ -71,14 +83,14 @@ function authorityStart(url: string): number {
 }
 
 /**
- * A whole message: on one line, with everything escaped that could act on a log or a terminal, without the user-info of URLs, cut.
+ * A whole message: on one line, with everything escaped that could act on a log or a terminal, its URLs {@link withoutSecrets}, cut.
  *
  * Whoever puts peers' text or URLs into it has quoted and stripped them; this is for what nobody thought of, such as the
  * message of a foreign error. Takes linear time: no two matches can share a character.
  */
 export function oneLine(text: string): string {
   // Cut last: half a URL has no @ to be known by.
-  const line = text.replace(USERINFO, '***').replace(UNSAFE_IN_LINE, escapeUnit);
+  const line = text.replace(USERINFO, '***').replace(SECRET_PARAMETER, '***').replace(UNSAFE_IN_LINE, escapeUnit);
   return line.length > MAX_LINE ? `${line.slice(0, MAX_LINE)}... (${text.length} characters)` : line;
 }
 

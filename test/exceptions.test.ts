@@ -398,7 +398,7 @@ describe('DeadlineExceededError', () => {
   const last = { method: 'GET', url: 'http://a/', phases: [{ phase: 'wait', seconds: 0.5 }], outcome: '' } as const;
 
   test('says what each phase of each attempt took, and has it as data', () => {
-    const error = new DeadlineExceededError(2, [first, last], { phase: 'wait' });
+    const error = new DeadlineExceededError(2, [first, last]);
     expect(error.message).toBe(
       'Deadline of 2 s exceeded after 2 attempts: GET http://***@a/ ' +
         '[resolve 0.001, connect 0.004, wait 0.995: ReadTimeoutError], backoff 0.500, GET http://a/ [wait 0.500]',
@@ -407,6 +407,12 @@ describe('DeadlineExceededError', () => {
     expect(error.bill).toEqual([{ ...first, url: 'http://***@a/' }, last]);
     expect(Object.isFrozen(error.bill[0]?.phases[0])).toBe(true);
     expect(error).toBeInstanceOf(TimeoutError);
+  });
+
+  test('has the phase in which it fired, if that was one of an attempt', () => {
+    expect(new DeadlineExceededError(2, [first]).phase).toBeNull();
+    expect(new DeadlineExceededError(2, [first], { phase: 'queue' }).phase).toBe('queue');
+    expect(new DeadlineExceededError(2, []).phase).toBeNull();
   });
 
   test('does without attempts, and counts one as one', () => {

@@ -1,6 +1,13 @@
 import fc from 'fast-check';
 import { expect, describe as group, test } from 'vitest';
-import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutUserinfo } from '../src/excerpt.js';
+import {
+  describe,
+  excerpt,
+  oneLine,
+  withoutPossibleUserinfo,
+  withoutSecrets,
+  withoutUserinfo,
+} from '../src/excerpt.js';
 
 group('excerpt()', () => {
   test.each([
@@ -101,6 +108,35 @@ group('withoutPossibleUserinfo()', () => {
   });
 });
 
+group('withoutSecrets()', () => {
+  test.each([
+    ['http://user:pw@h/?token=abc&b=1#token=x', 'http://***@h/?token=***&b=1#token=x'],
+    ['/?password=a&passwd=b&pwd=c&passphrase=d', '/?password=***&passwd=***&pwd=***&passphrase=***'],
+    [
+      '/?access_token=a&refreshToken=b&X-Amz-Security-Token=c',
+      '/?access_token=***&refreshToken=***&X-Amz-Security-Token=***',
+    ],
+    [
+      '/?X-Amz-Signature=a&X-Goog-Signature=b&Signature=c&sig=d',
+      '/?X-Amz-Signature=***&X-Goog-Signature=***&Signature=***&sig=***',
+    ],
+    ['/?client_secret=a&X-Amz-Credential=b&credentials=c', '/?client_secret=***&X-Amz-Credential=***&credentials=***'],
+    [
+      '/?api_key=a&apikey=b&API-KEY=c&key=d&AWSAccessKeyId=e',
+      '/?api_key=***&apikey=***&API-KEY=***&key=***&AWSAccessKeyId=***',
+    ],
+    ['/?auth=a&jwt=b&sid=c&session=d&sessionid=e', '/?auth=***&jwt=***&sid=***&session=***&sessionid=***'],
+    ["/?token=a'b%26c=d&x=y", '/?token=***&x=y'],
+    [
+      '/?keys=a&monkey=b&tokens=c&author=d&signatures=e&token=&q=token=f',
+      '/?keys=a&monkey=b&tokens=c&author=d&signatures=e&token=&q=token=f',
+    ],
+    ['/token=a', '/token=a'],
+  ])('makes %s into %s', (url, wanted) => {
+    expect(withoutSecrets(url)).toBe(wanted);
+  });
+});
+
 group('oneLine()', () => {
   test.each([
     ['as it is: "quoted", \\, 100 %, é 日本 🎉', 'as it is: "quoted", \\, 100 %, é 日本 🎉'],
@@ -108,6 +144,7 @@ group('oneLine()', () => {
     ['\x1b[2J\x9b\u2028\u202e\u2066\ufeff\ud800', '\\x1b[2J\\x9b\\u2028\\u202e\\u2066\\ufeff\\ud800'],
     ['of http://user:pw@a/ to "//u@b" (a@b)', 'of http://***@a/ to "//***@b" (a@b)'],
     ['http://a/ mail@b', 'http://a/ mail@b'],
+    ['url: "/a?token=b" (Caused by x)', 'url: "/a?token=***" (Caused by x)'],
   ])('shows %j as %j', (text, wanted) => {
     expect(oneLine(text)).toBe(wanted);
   });
@@ -120,7 +157,14 @@ group('oneLine()', () => {
 
   test('takes linear time on many slashes and no @', () => {
     const began = performance.now();
-    for (const text of ['/'.repeat(1_000_000), '//a'.repeat(500_000), `//${'a'.repeat(1_000_000)}`]) oneLine(text);
+    const texts = ['/'.repeat(1_000_000), '//a'.repeat(500_000), `//${'a'.repeat(1_000_000)}`];
+    texts.push(
+      'token='.repeat(200_000),
+      `?${'a-token'.repeat(200_000)}=`,
+      '?token='.repeat(200_000),
+      `?${'a'.repeat(1_000_000)}`,
+    );
+    for (const text of texts) oneLine(text);
     expect(performance.now() - began).toBeLessThan(2_000);
   });
 
