@@ -3,8 +3,10 @@
  * retries empty.
  *
  * A server that is down makes every request fail, and a policy of three retries then sends it four times its usual load just
- * when it can bear least. A budget bounds the extra load to a share of the requests. What requests have put in fades exponentially (after `window` seconds, 37 % of it is left), so that an hour of good
- * weather does not pay for a storm of retries; beside it a reserve refills steadily, for programs that make few requests.
+ * when it can bear least. A budget bounds the extra load to a share of the requests. What requests have put in is forgotten after a while, so that an hour of good weather does not pay for a storm of retries;
+ * beside it a reserve refills steadily, for programs that make few requests. Forgetting goes by generations, not by the moment of
+ * each deposit: what was put in during this window, and during the one before. (A share that fades from the first moment on
+ * was tried: with a ratio of 1, the first request that failed could not be retried, for a millisecond had passed.)
  *
  * Redirects are not retries, and neither is the free move away from a connection that was dead before it was asked. Who asks
  * the budget, and what is thrown when it is empty: next-attempt.ts.
@@ -28,8 +30,8 @@ export interface RetryBudgetOptions {
    */
   readonly minPerSecond?: number | undefined;
   /**
-   * Seconds for which requests and unused reserve count: the reserve holds `minPerSecond * window` retries at most (one at least,
-   * unless `minPerSecond` is 0), and of what the requests have put in, 37 % is left after this time and 5 % after three times as long.
+   * Seconds for which unused retries are kept: those that requests have put in for this time at least and twice as long at most, those
+   * of the reserve until it holds `minPerSecond * window` (or one, if that is less and not 0), which is also what it begins with.
    *
    * @defaultValue 10
    */
@@ -68,7 +70,7 @@ export class RetryBudget {
   readonly ratio: number;
   /** Retries in each second that are allowed however few requests there are. */
   readonly minPerSecond: number;
-  /** Seconds for which requests and unused reserve count. */
+  /** Seconds for which unused retries are kept. */
   readonly window: number;
   readonly #windowMs: number;
   /** The most retries that the reserve can hold. */
@@ -76,9 +78,12 @@ export class RetryBudget {
   /** Retries in reserve, as of a time of the monotonic clock. */
   #reserve: number;
   #reserveAtMs: number;
-  /** Retries that requests have paid for, as of a time of the monotonic clock. */
+  /** Retries that the requests of this window have put in. */
   #share = 0;
-  #shareAtMs: number;
+  /** What is left of the window before. */
+  #olderShare = 0;
+  /** When this window began, on the monotonic clock. */
+  #windowAtMs: number;
 
   constructor(options: RetryBudgetOptions = {}) {
     const { ratio, minPerSecond, window } = resolveOptions('a RetryBudget', options, RULES, DEFAULTS);
@@ -90,38 +95,40 @@ export class RetryBudget {
     this.#reserveSize = minPerSecond === 0 ? 0 : Math.max(1, minPerSecond * window);
     this.#reserve = this.#reserveSize;
     this.#reserveAtMs = performance.now();
-    this.#shareAtMs = this.#reserveAtMs;
+    this.#windowAtMs = this.#reserveAtMs;
     Object.freeze(this);
   }
 
   /** Retries that would be allowed now: a whole number. */
   get available(): number {
     const nowMs = performance.now();
-    return Math.floor(this.#shareAt(nowMs) + this.#reserveAt(nowMs) + (1 - ENOUGH));
+    this.#forget(nowMs);
+    return Math.floor(this.#olderShare + this.#share + this.#reserveAt(nowMs) + (1 - ENOUGH));
   }
 
   /**
    * Counts a new request, whose retries do not count again.
    *
-   * HOT: once a request, so that two numbers move and no more.
+   * HOT: once a request. One look at the clock, which is most of its 65 ns, and one number moves.
    */
   deposit(): void {
     const nowMs = performance.now();
-    this.#share = this.#shareAt(nowMs) + this.ratio;
-    this.#shareAtMs = nowMs;
+    if (nowMs - this.#windowAtMs >= this.#windowMs) this.#forget(nowMs);
+    this.#share += this.ratio;
   }
 
   /** Takes one retry out of the budget; false if there is none, and then the request must not be retried. */
   tryWithdraw(): boolean {
     const nowMs = performance.now();
-    const share = this.#shareAt(nowMs);
+    this.#forget(nowMs);
     const reserve = this.#reserveAt(nowMs);
-    if (share + reserve < ENOUGH) return false;
-    // First what would fade.
-    const fromShare = Math.min(1, share);
-    this.#share = share - fromShare;
-    this.#shareAtMs = nowMs;
-    this.#reserve = Math.max(0, reserve - (1 - fromShare));
+    if (this.#olderShare + this.#share + reserve < ENOUGH) return false;
+    // First what is forgotten first.
+    const fromOlder = Math.min(1, this.#olderShare);
+    const fromShare = Math.min(1 - fromOlder, this.#share);
+    this.#olderShare -= fromOlder;
+    this.#share -= fromShare;
+    this.#reserve = Math.max(0, reserve - (1 - fromOlder - fromShare));
     this.#reserveAtMs = nowMs;
     return true;
   }
@@ -135,8 +142,13 @@ export class RetryBudget {
     return this.toString();
   }
 
-  #shareAt(nowMs: number): number {
-    return this.#share * Math.exp((this.#shareAtMs - nowMs) / this.#windowMs);
+  /** Begins a new window where the last one is over. */
+  #forget(nowMs: number): void {
+    const windows = Math.floor((nowMs - this.#windowAtMs) / this.#windowMs);
+    if (windows < 1) return;
+    this.#olderShare = windows === 1 ? this.#share : 0;
+    this.#share = 0;
+    this.#windowAtMs += windows * this.#windowMs;
   }
 
   #reserveAt(nowMs: number): number {

@@ -233,6 +233,66 @@ export class RequestHistory {
   }
 }
 
+/**
+ * A history to which one more entry can be added without a copy of the others: each retry has the log of the one before.
+ *
+ * The array that users see is made when they ask for it, so that a chain of n redirects costs n steps and not n squared.
+ */
+export class HistoryLog {
+  static readonly EMPTY: HistoryLog = new HistoryLog(null, null, 0, 0, 0);
+
+  /** Entries in all, those that redirected, and those at the end that did not. */
+  readonly length: number;
+  readonly redirects: number;
+  readonly failuresInARow: number;
+  readonly #before: HistoryLog | null;
+  readonly #last: RequestHistory | null;
+  #entries: readonly RequestHistory[] | null = null;
+
+  private constructor(
+    before: HistoryLog | null,
+    last: RequestHistory | null,
+    length: number,
+    redirects: number,
+    failuresInARow: number,
+  ) {
+    this.#before = before;
+    this.#last = last;
+    this.length = length;
+    this.redirects = redirects;
+    this.failuresInARow = failuresInARow;
+  }
+
+  with(entry: RequestHistory): HistoryLog {
+    const isRedirect = entry.redirectLocation !== null;
+    return new HistoryLog(
+      this,
+      entry,
+      this.length + 1,
+      this.redirects + (isRedirect ? 1 : 0),
+      isRedirect ? 0 : this.failuresInARow + 1,
+    );
+  }
+
+  /** In order; frozen, and the same array each time. */
+  get entries(): readonly RequestHistory[] {
+    this.#entries ??= Object.freeze(this.#collect());
+    return this.#entries;
+  }
+
+  *[Symbol.iterator](): IterableIterator<RequestHistory> {
+    yield* this.entries;
+  }
+
+  #collect(): RequestHistory[] {
+    const entries: RequestHistory[] = [];
+    for (let log: HistoryLog | null = this; log !== null; log = log.#before) {
+      if (log.#last !== null) entries.push(log.#last);
+    }
+    return entries.reverse();
+  }
+}
+
 /** A set whose owner has shared it with everyone: like Python's frozenset it cannot change. */
 export class FrozenSet<T> extends Set<T> {
   constructor(values: Iterable<T>) {
@@ -301,7 +361,6 @@ function isMadeBy(rule: Rule<unknown>, value: unknown): boolean {
 }
 
 export const NO_STATUS: ReadonlySet<number> = made(statusSet, new FrozenSet<number>([]));
-export const NO_HISTORY: readonly RequestHistory[] = knownHistory([]);
 const NO_NAMES: ReadonlySet<string> = made(fieldNameSet, new FrozenSet<string>([]));
 
 export function unspentCount(name: string, value: unknown): RetryCount {
@@ -372,15 +431,12 @@ function text(name: string, value: unknown): string {
   throw new TypeError(`Cannot use ${describe(value)} in ${name} of a Retry: it must be a string`);
 }
 
-export function historyList(name: string, value: unknown): readonly RequestHistory[] {
-  if (value === null) return NO_HISTORY;
-  if (isMadeBy(historyList, value)) return value as readonly RequestHistory[];
-  return knownHistory(Array.from(elements(name, value), (element) => historyEntry(name, element)));
-}
-
-/** A history whose entries need no check. */
-export function knownHistory(entries: RequestHistory[]): readonly RequestHistory[] {
-  return made(historyList, Object.freeze(entries));
+export function historyLog(name: string, value: unknown): HistoryLog {
+  if (value === null) return HistoryLog.EMPTY;
+  if (value instanceof HistoryLog) return value;
+  let log = HistoryLog.EMPTY;
+  for (const element of elements(name, value)) log = log.with(historyEntry(name, element));
+  return log;
 }
 
 function historyEntry(name: string, value: unknown): RequestHistory {

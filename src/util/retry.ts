@@ -10,6 +10,7 @@
  * Retry-After is either a number of seconds or an HTTP-date (RFC 9110 sections 10.2.3 and 5.6.7), and it comes from the
  * peer: it is read in linear time, capped by `retryAfterMax`, and every wait ends when the caller's signal aborts.
  */
+import { type InspectOptions, inspect } from 'node:util';
 import {
   ConnectTimeoutError,
   InvalidHeader,
@@ -32,11 +33,10 @@ import {
   fieldNameSet,
   flag,
   givenOptions,
-  historyList,
-  knownHistory,
+  HistoryLog,
+  historyLog,
   made,
   methodSet,
-  NO_HISTORY,
   NO_STATUS,
   OPTION_NAMES,
   RequestHistory,
@@ -162,13 +162,12 @@ export class Retry {
   readonly backoffJitter: number;
   readonly raiseOnRedirect: boolean;
   readonly raiseOnStatus: boolean;
-  /** What has happened, in order. */
-  readonly history: readonly RequestHistory[];
   readonly respectRetryAfterHeader: boolean;
   /** Seconds. */
   readonly retryAfterMax: number;
   /** In lower case. */
   readonly removeHeadersOnRedirect: ReadonlySet<string>;
+  readonly #log: HistoryLog;
 
   constructor(options?: RetryOptions);
   constructor(total: RetryCount | undefined, options?: Omit<RetryOptions, 'total'>);
@@ -191,13 +190,14 @@ export class Retry {
     this.backoffJitter = setting(given, 'backoffJitter', seconds, 0);
     this.raiseOnRedirect = raiseOnRedirect && this.total !== false && redirect !== false;
     this.raiseOnStatus = setting(given, 'raiseOnStatus', flag, true);
-    this.history = setting(given, 'history', historyList, NO_HISTORY);
+    this.#log = setting(given, 'history', historyLog, HistoryLog.EMPTY);
     this.respectRetryAfterHeader = setting(given, 'respectRetryAfterHeader', flag, true);
     this.retryAfterMax = setting(given, 'retryAfterMax', seconds, Retry.DEFAULT_RETRY_AFTER_MAX);
     this.removeHeadersOnRedirect = setting(given, 'removeHeadersOnRedirect', fieldNameSet, CREDENTIAL_NAMES);
     // A subclass has fields yet to add, so its objects cannot be frozen here: only what stands here can.
     if (new.target === Retry) Object.freeze(this);
-    else for (const name of OPTION_NAMES) Object.defineProperty(this, name, { writable: false, configurable: false });
+    else
+      for (const name of Object.keys(this)) Object.defineProperty(this, name, { writable: false, configurable: false });
   }
 
   /**
@@ -216,6 +216,11 @@ export class Retry {
     return new this(given, { redirect: redirect === false ? false : null });
   }
 
+  /** What has happened, in order. */
+  get history(): readonly RequestHistory[] {
+    return this.#log.entries;
+  }
+
   /** @deprecated the former name of {@link allowedMethods} */
   get methodWhitelist(): ReadonlySet<string> | null {
     return this.allowedMethods;
@@ -225,7 +230,10 @@ export class Retry {
   new(options: RetryOptions = {}): Retry {
     const given = givenOptions(options);
     const settings: { [name: string]: unknown; [SPENT]?: true } = {};
-    for (const name of OPTION_NAMES) settings[name] = given.has(name) ? given.get(name) : this[name];
+    for (const name of OPTION_NAMES) {
+      if (given.has(name)) settings[name] = given.get(name);
+      else settings[name] = name === 'history' ? this.#log : this[name];
+    }
     if (given.has(SPENT) || this.#isOverspent) settings[SPENT] = true;
     // The constructor checks each of them, whatever it is.
     return new this.#class(settings as RetryOptions);
@@ -238,7 +246,7 @@ export class Retry {
    * either case with a random part of `backoffJitter` added, and never more than `backoffMax`.
    */
   getBackoffTime(): number {
-    const failures = this.#consecutiveFailures();
+    const failures = this.#log.failuresInARow;
     if (failures <= 1) return 0;
     const doubled = Math.min(this.backoffFactor * 2 ** Math.min(failures - 1, MAX_EXPONENT), this.backoffMax);
     const backoff = this.backoff === 'full-jitter' ? Math.random() * doubled : doubled;
@@ -252,6 +260,9 @@ export class Retry {
    * @see RFC 9110 section 10.2.3
    */
   parseRetryAfter(retryAfter: string): number {
+    if (typeof retryAfter !== 'string') {
+      throw new TypeError(`Cannot use Retry-After ${describe(retryAfter)}: it must be the text of the field`);
+    }
     const text = withoutOuterBlanks(retryAfter);
     if (DIGITS.test(text)) return Math.min(Number(text), this.retryAfterMax);
     const dateMs = tryParseHttpDate(text);
@@ -331,7 +342,7 @@ export class Retry {
       [SPENT]: true,
       total: oneLess(this.total),
       ...(spentOn === null ? {} : { [spentOn]: oneLess(this[spentOn]) }),
-      history: knownHistory([...this.history, new RequestHistory(method, url, error, status, location)]),
+      history: this.#log.with(new RequestHistory(method, url, error, status, location)),
     };
     const next = this.new(spent);
     if (!next.isExhausted()) return next;
@@ -346,6 +357,10 @@ export class Retry {
     return `Retry(total=${total}, connect=${connect}, read=${read}, redirect=${redirect}, status=${status})`;
   }
 
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return this.history.length === 0 ? this.toString() : `${this} ${inspect(this.history, options)}`;
+  }
+
   get #class(): typeof Retry {
     // Made by Retry or by a class that extends it, whose constructor takes the same arguments (see the class comment).
     return this.constructor as typeof Retry;
@@ -357,13 +372,7 @@ export class Retry {
 
   #redirectsWithoutEnd(): boolean {
     if (this.total !== null || this.redirect !== null) return false;
-    const redirects = this.history.filter((entry) => entry.redirectLocation !== null);
-    return redirects.length > MAX_UNCOUNTED_REDIRECTS;
-  }
-
-  #consecutiveFailures(): number {
-    const lastRedirect = this.history.findLastIndex((entry) => entry.redirectLocation !== null);
-    return this.history.length - 1 - lastRedirect;
+    return this.#log.redirects > MAX_UNCOUNTED_REDIRECTS;
   }
 
   #isMethodRetryable(method: string): boolean {

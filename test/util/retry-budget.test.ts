@@ -148,16 +148,45 @@ describe('RetryBudget.tryWithdraw()', () => {
     expect(budget.tryWithdraw()).toBe(true);
   });
 
-  test('what requests put in fades: 37 % is left after the window, next to nothing after an hour', () => {
-    const budget = new RetryBudget({ ratio: 0.5, minPerSecond: 0, window: 10 });
-    deposits(budget, 2000);
-    expect(budget.available).toBe(1000);
-    vi.advanceTimersByTime(10_000);
-    expect(budget.available).toBe(367);
+  test.each([
+    [0, 19_999],
+    [4_000, 15_999],
+    [9_999, 10_000],
+    [10_000, 19_999],
+  ])('what a request put in after %d ms is kept for %d ms: at least the window, at most twice that', (at, keptMs) => {
+    const budget = new RetryBudget({ ratio: 1, minPerSecond: 0, window: 10 });
+    vi.advanceTimersByTime(at);
+    budget.deposit();
+    vi.advanceTimersByTime(keptMs);
+    expect(budget.available).toBe(1);
+    vi.advanceTimersByTime(1);
+    expect([budget.available, budget.tryWithdraw()]).toEqual([0, false]);
+  });
+
+  test('what is forgotten first is taken first', () => {
+    const budget = new RetryBudget({ ratio: 1, minPerSecond: 0, window: 10 });
     deposits(budget, 2);
-    expect(budget.available).toBe(368);
+    vi.advanceTimersByTime(10_000);
+    deposits(budget, 2);
+    expect(allowed(budget, 3)).toBe(3);
+    vi.advanceTimersByTime(10_000);
+    expect(allowed(budget, 3)).toBe(1);
+  });
+
+  test('an hour without a retry leaves the share of two windows at most', () => {
+    const budget = new RetryBudget({ ratio: 0.5, minPerSecond: 0, window: 10 });
+    for (let second = 0; second < 3600; second++) {
+      deposits(budget, 10);
+      vi.advanceTimersByTime(1000);
+    }
+    expect(budget.available).toBe(50);
+    vi.advanceTimersByTime(9_999);
+    expect(budget.available).toBe(50);
+    deposits(budget, 100);
+    expect(budget.available).toBe(100);
     vi.advanceTimersByTime(3_600_000);
-    expect(budget.available).toBe(0);
+    deposits(budget, 2);
+    expect(budget.available).toBe(1);
   });
 
   test('an outage of a busy service costs it the share, not a multiple: 1,000 requests a second that all fail', () => {
@@ -172,9 +201,8 @@ describe('RetryBudget.tryWithdraw()', () => {
       return retries;
     };
     for (let quiet = 0; quiet < 60; quiet++) expect(second(0)).toBe(0);
-    // What a quiet minute has left: the share of ten seconds, and the reserve.
-    expect(budget.available).toBeGreaterThan(2050);
-    expect(budget.available).toBeLessThanOrEqual(2100);
+    // What a quiet minute has left: the share of the window that is over, and the reserve.
+    expect(budget.available).toBe(2100);
     const storm = Array.from({ length: 30 }, () => second(3));
     expect(storm[0]).toBeLessThanOrEqual(2100 + 200 + 10);
     // From then on a fifth of the requests, and 10 more: with three retries each, it would be 3,000.

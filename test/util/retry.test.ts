@@ -334,6 +334,7 @@ describe('Retry is a value', () => {
     expect([...other.statusForcelist]).toEqual([500]);
     expect([...(other.allowedMethods ?? [])]).toEqual(['PATCH']);
     expect(retry.new()).toEqual(retry);
+    expect(retry.new().history).toBe(retry.history);
     expect(() => retry.new({ total: -1 })).toThrow(RangeError);
   });
 
@@ -542,12 +543,31 @@ describe('Retry.increment()', () => {
     expect(spent.raiseOnRedirect).toBe(raises);
   });
 
-  test('takes time in proportion to the history: 10,000 redirects', () => {
-    const once = { response: response(302, { location: '/x' }) };
+  test('SEC-116 (CVE-2025-59466): takes a step for each of 50,000 redirects and failures, and no stack', () => {
+    const redirect = { response: response(302, { location: '/x' }) };
+    const failure = { error: connectError };
     const start = performance.now();
-    expect(failedBy(new Retry(10_000), Array(10_000).fill(once)).history).toHaveLength(10_000);
-    // Copying the history is 50 million words in all; checking each entry each time would take many seconds.
-    expect(performance.now() - start).toBeLessThan(3000);
+    const retry = failedBy(new Retry({ total: null, redirect: 50_000, backoffFactor: 1 }), [
+      ...Array(50_000).fill(redirect),
+      ...Array(50_000).fill(failure),
+    ]);
+    expect(retry.history).toHaveLength(100_000);
+    expect([retry.history[0]?.redirectLocation, retry.history[99_999]?.error]).toEqual(['/x', connectError]);
+    expect([retry.redirect, retry.getBackoffTime()]).toEqual([0, 120]);
+    // A copy of the history at each step would be five thousand million words: half a minute.
+    expect(performance.now() - start).toBeLessThan(5000);
+  });
+
+  test('hands on a history that is the same array each time, frozen, and apart for each way it went on', () => {
+    const base = failedBy(new Retry(5), [{ error: connectError }]);
+    const [one, other] = [failedBy(base, [{ error: readError }]), failedBy(base, [{ error: otherError }])];
+    expect(one.history.map(({ error }) => error)).toEqual([connectError, readError]);
+    expect(other.history.map(({ error }) => error)).toEqual([connectError, otherError]);
+    expect(base.history).toHaveLength(1);
+    expect(one.history).toBe(one.history);
+    expect(one.new({ total: 1 }).history).toEqual(one.history);
+    expect(new Retry({ history: one.history }).increment().history).toHaveLength(3);
+    expect(Object.isFrozen(one.history)).toBe(true);
   });
 
   test('allows exactly as many failures as the counts say', () => {
@@ -698,6 +718,17 @@ describe("Retry with backoff: 'full-jitter'", () => {
       }),
     );
   });
+});
+
+test.each([
+  [120, '120'],
+  [undefined, 'undefined'],
+  [new Date(0), 'an object (Date)'],
+])('Retry.parseRetryAfter() rejects %o, which is no text', (value, shown) => {
+  // Deliberately of a wrong type: what JavaScript can pass.
+  expect(() => new Retry().parseRetryAfter(value as never)).toThrow(
+    new TypeError(`Cannot use Retry-After ${shown}: it must be the text of the field`),
+  );
 });
 
 describe('Retry.sleep() over a whole series of failures', () => {
@@ -857,6 +888,28 @@ describe('Retry.sleep() and sleepForRetry()', () => {
     expect(setTimer.mock.results[0]?.value.hasRef()).toBe(true);
     abort.abort();
     await expect(slept).rejects.toHaveProperty('name', 'AbortError');
+  });
+});
+
+test('a subclass that looks at the history it is given sees entries', () => {
+  const seen: (string | null)[][] = [];
+  class Curious extends Retry {
+    constructor(options: RetryOptions = {}) {
+      super(options);
+      seen.push(Array.from(options.history ?? [], ({ url }) => url));
+    }
+  }
+  new Curious().increment({ url: '/a' }).increment({ url: '/b' });
+  expect(seen).toEqual([[], ['/a'], ['/a', '/b']]);
+});
+
+describe('inspect() of a Retry', () => {
+  test('shows the counts, and the history where there is one', () => {
+    const retry = failedBy(new Retry(3), [{ response: response(302, { location: '/x' }) }]);
+    expect(inspect(new Retry(3))).toBe('Retry(total=3, connect=null, read=null, redirect=null, status=null)');
+    expect(inspect(retry, { breakLength: Number.POSITIVE_INFINITY })).toBe(
+      'Retry(total=2, connect=null, read=null, redirect=null, status=null) [ RequestHistory(method="GET", url="/", error=null, status=302, redirectLocation="/x") ]',
+    );
   });
 });
 
