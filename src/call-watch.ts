@@ -11,15 +11,6 @@ import type { HTTPResponse } from './response.js';
 import { AttemptClock } from './timings.js';
 import { timerMs } from './util/timeout.js';
 
-const REQUEST_CHANNELS = [
-  channels.requestStart,
-  channels.requestHead,
-  channels.requestEnd,
-  channels.requestError,
-  channels.retry,
-  channels.redirect,
-];
-
 let lastRequestId = 0;
 
 /** What an attempt is about. */
@@ -31,8 +22,19 @@ export interface AttemptSubject {
 
 /** The watch of a call; null if nobody wants to know. */
 export function watchFor(deadline: number | null, signal: AbortSignal | null): CallWatch | null {
-  if (deadline === null && !REQUEST_CHANNELS.some((channel) => channel.hasSubscribers)) return null;
-  return new CallWatch(deadline, signal);
+  return deadline === null && !isListenedTo() ? null : new CallWatch(deadline, signal);
+}
+
+/** HOT: asked for every call. */
+function isListenedTo(): boolean {
+  return (
+    channels.requestStart.hasSubscribers ||
+    channels.requestHead.hasSubscribers ||
+    channels.requestEnd.hasSubscribers ||
+    channels.requestError.hasSubscribers ||
+    channels.retry.hasSubscribers ||
+    channels.redirect.hasSubscribers
+  );
 }
 
 export class CallWatch {

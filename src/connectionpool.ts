@@ -22,9 +22,11 @@ import {
   CONNECTION_DEFAULTS,
   CONNECTION_RULES,
   type ConnectionOwner,
+  type ConnectionSettings,
   connectHost,
   HTTPConnection,
   type HTTPSConnectionOptions,
+  type ProxyRoute,
   VerifiedHTTPSConnection,
 } from './connection.js';
 import { connectionClose, connectionOpen, connectionReuse } from './diagnostics.js';
@@ -47,6 +49,7 @@ import {
   portByScheme,
   splitOptions,
 } from './pool-options.js';
+import { httpProxy, proxyRoute } from './proxy.js';
 import { type CrossOriginHeaders, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
@@ -64,7 +67,7 @@ import { LifoQueue, type Queue } from './util/queue.js';
 import { Retry } from './util/retry.js';
 import type { RetryBudget } from './util/retry-budget.js';
 import type { Timeout, TimeoutValue } from './util/timeout.js';
-import { parseUrl, type Url } from './util/url.js';
+import { isSameOrigin, parseUrl, type Url } from './util/url.js';
 
 const LOGGER = 'urllib3.connectionpool';
 
@@ -151,7 +154,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   readonly timeout: Timeout;
   /** For requests that do not say. */
   readonly retries: Retry;
-  /** The proxy of this pool, if it has one. */
+  /** The proxy of this pool, if it has one, without the user-info of its URL. */
   readonly proxy: Url | null;
   /** Connections opened so far. */
   numConnections = 0;
@@ -179,13 +182,21 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.block = settings.block;
     this.timeout = connectionSettings.timeout;
     this.retries = Retry.fromInt(settings.retries);
-    this.proxy = settings._proxy;
+    const proxy = settings._proxy === null ? null : httpProxy(settings._proxy, settings._proxyHeaders);
+    const isProxy = settings._forwards ?? this.scheme === 'http';
+    const forwardsHttps = settings._proxyConfig?.useForwardingForHttps ?? false;
+    this.proxy = proxy?.url ?? null;
     this.#deadline = settings.deadline;
     this.#crossOriginHeaders = settings.crossOriginHeaders;
     this.#budget = settings.retryBudget;
     this.#limits = { maxDecodedSize: settings.maxDecodedSize, maxRatio: settings.maxRatio };
-    this.#connectionOptions = { ...connectionSettings, port: this.port };
-    this.#writer = new MessageWriter(this.scheme, this.host, this.port);
+    this.#connectionOptions = {
+      ...connectionSettings,
+      port: this.port,
+      ...(proxy === null ? {} : proxied(connectionSettings, proxyRoute(proxy, settings._proxyConfig, isProxy))),
+    };
+    const passesOn = proxy !== null && isProxy ? { lines: proxy.lines, forwardsHttps } : null;
+    this.#writer = new MessageWriter(this.scheme, this.host, this.port, passesOn);
     this.#store = new ConnectionStore({
       pool: this,
       maxsize: this.maxsize,
@@ -216,7 +227,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
     const given = resolveUrlopenOptions(options);
     const call = watched(given, this.#deadline);
-    const watch = call._watch;
+    const watch = call._watch ?? null;
     checkMethod(method);
     const mayRedirect = call.redirect || call._followsRedirects;
     let retries =
@@ -378,7 +389,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   #place(url: string, call: ResolvedUrlopenOptions, retries: Retry): Place {
     const here = this.#writer.placeHere(url);
     if (here !== null) return here;
-    if (call.assertSameHost) throw new HostChangedError(this, url, { retries });
+    const isElsewhere = !call.assertSameHost && this.#writer.mayAskFor(url);
+    if (!isElsewhere) throw new HostChangedError(this, url, { retries });
     return this.#writer.placeElsewhere(url);
   }
 
@@ -551,7 +563,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     const next = taken.url.url;
     const hop = redirectedRequest(message, {
       status: response.status,
-      isSameOrigin: this.isSameHost(next),
+      // Of the URLs, not of this pool's host: that may be a proxy, and then is neither's (SEC-051).
+      isSameOrigin: isSameOrigin(from, taken.url),
       removed: retries.removeHeadersOnRedirect,
       crossOriginHeaders: call.crossOriginHeaders ?? this.#crossOriginHeaders,
     });
@@ -648,6 +661,11 @@ function publishClose(connection: HTTPConnection, pool: HTTPConnectionPool): voi
   if (connectedAtMs === null) return;
   const duration = (performance.now() - connectedAtMs) / 1000;
   connectionClose.publish({ connectionId: id, pool: String(pool), address, exchanges: exchangeCount, duration });
+}
+
+/** As in the reference, small segments wait behind a proxy (Nagle's algorithm), unless the caller says what he wants. */
+function proxied({ socketOptions }: ConnectionSettings, _route: ProxyRoute): HTTPSConnectionOptions {
+  return { socketOptions: socketOptions ?? [], _route };
 }
 
 /** The statics of an instance's own class. */

@@ -26,7 +26,7 @@ export interface Attempted {
 export interface CallTerms {
   readonly signal: AbortSignal | null;
   readonly budget: RetryBudget | null;
-  readonly watch: CallWatch | null;
+  readonly watch: CallWatch | null | undefined;
 }
 
 const RETRY_LOGGER = 'urllib3.util.retry';

@@ -299,6 +299,7 @@ function hopOf(call: ResolvedUrlopenOptions, headers: HeadersInput, source: Body
     redirect: false,
     assertSameHost: false,
     _followsRedirects: call.redirect,
+    _watch: call._watch ?? null,
   };
 }
 

@@ -167,7 +167,8 @@ export interface ResolvedUrlopenOptions {
   readonly signal: AbortSignal | null;
   readonly _source: BodySource | null;
   readonly _followsRedirects: boolean;
-  readonly _watch: CallWatch | null;
+  /** undefined as long as nobody has asked whether there is to be one. */
+  readonly _watch: CallWatch | null | undefined;
 }
 
 /** The limits on decoding: a pool has them too. */
@@ -244,7 +245,7 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
   signal: null,
   _source: null,
   _followsRedirects: false,
-  _watch: null,
+  _watch: undefined,
 });
 
 /**
@@ -258,7 +259,9 @@ export function resolvedAlready(resolved: ResolvedUrlopenOptions): UrlopenOption
 
 /** What a manager tells a pool of a request without options: one object for all, as nothing in it changes. */
 export const PLAIN_HOP: UrlopenOptions = Object.freeze(
-  resolvedAlready(Object.freeze({ ...DEFAULTS, redirect: false, assertSameHost: false, _followsRedirects: true })),
+  resolvedAlready(
+    Object.freeze({ ...DEFAULTS, redirect: false, assertSameHost: false, _followsRedirects: true, _watch: null }),
+  ),
 );
 
 /** @throws TypeError or RangeError naming the option, the value and what was wanted */
@@ -281,7 +284,7 @@ export function sourceOf(options: ResolvedUrlopenOptions): BodySource {
  * @param deadline - seconds, where the call says nothing
  */
 export function watched(call: ResolvedUrlopenOptions, deadline: number | null): ResolvedUrlopenOptions {
-  if (call._watch !== null) return call;
+  if (call._watch !== undefined) return call;
   const watch = watchFor(call.deadline === undefined ? deadline : call.deadline, call.signal);
   return watch === null ? call : { ...call, signal: watch.signal, _watch: watch };
 }

@@ -45,21 +45,42 @@ export interface ExchangeWatcher {
   over(error: unknown): void;
 }
 
+type ClockPhase = Phase | 'backoff';
+
+interface Mark {
+  readonly phase: ClockPhase;
+  readonly beganMs: number;
+}
+
 /** A stopwatch for one attempt, which knows the phase it is in. */
 export class AttemptClock implements ExchangeWatcher {
-  /** [phase, when it began, phase, when it began, ...] */
-  readonly #marks: (Phase | 'backoff' | number)[] = [];
+  // HOT: on a connection that stands there are two marks, wait and content, which need no list.
+  #first: ClockPhase | null = null;
+  #firstMs = 0;
+  #second: ClockPhase | null = null;
+  #secondMs = 0;
+  #others: Mark[] | null = null;
   #endMs: number | null = null;
 
   /** The phase that runs, or the last one; null in a pause. */
   get phase(): Phase | null {
-    const phase = this.#marks.at(-2);
-    return typeof phase === 'string' && phase !== 'backoff' ? phase : null;
+    const phase = this.#others?.at(-1)?.phase ?? this.#second ?? this.#first;
+    return phase === 'backoff' ? null : phase;
   }
 
-  enter(phase: Phase | 'backoff'): void {
+  enter(phase: ClockPhase): void {
+    const nowMs = performance.now();
     this.#endMs = null;
-    this.#marks.push(phase, performance.now());
+    if (this.#first === null) {
+      this.#first = phase;
+      this.#firstMs = nowMs;
+    } else if (this.#second === null) {
+      this.#second = phase;
+      this.#secondMs = nowMs;
+    } else {
+      this.#others ??= [];
+      this.#others.push({ phase, beganMs: nowMs });
+    }
   }
 
   /** Nothing runs from here on. */
@@ -85,15 +106,15 @@ export class AttemptClock implements ExchangeWatcher {
 
   /** The phases in their order, up to now where one still runs; a phase that came again is there again. */
   phases(): PhaseTime[] {
-    const marks = this.#marks;
-    const phases: PhaseTime[] = [];
-    for (let index = 0; index + 1 < marks.length; index += 2) {
-      const phase = marks[index];
-      const beganMs = Number(marks[index + 1]);
-      const endedMs = Number(marks[index + 3] ?? this.#endMs ?? performance.now());
-      if (typeof phase === 'string') phases.push({ phase, seconds: (endedMs - beganMs) / 1000 });
-    }
-    return phases;
+    const marks: Mark[] = [];
+    if (this.#first !== null) marks.push({ phase: this.#first, beganMs: this.#firstMs });
+    if (this.#second !== null) marks.push({ phase: this.#second, beganMs: this.#secondMs });
+    marks.push(...(this.#others ?? []));
+    const endMs = this.#endMs ?? performance.now();
+    return marks.map(({ phase, beganMs }, index) => {
+      const endedMs = marks[index + 1]?.beganMs ?? endMs;
+      return { phase, seconds: (endedMs - beganMs) / 1000 };
+    });
   }
 
   timings(): Timings {
