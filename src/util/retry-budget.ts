@@ -3,10 +3,11 @@
  * retries empty.
  *
  * A server that is down makes every request fail, and a policy of three retries then sends it four times its usual load just
- * when it can bear least. A budget bounds the extra load to a share of the requests. What requests have put in is forgotten after a while, so that an hour of good weather does not pay for a storm of retries;
- * beside it a reserve refills steadily, for programs that make few requests. Forgetting goes by generations, not by the moment of
- * each deposit: what was put in during this window, and during the one before. (A share that fades from the first moment on
- * was tried: with a ratio of 1, the first request that failed could not be retried, for a millisecond had passed.)
+ * when it can bear least. A budget bounds the extra load to a share of the requests. What requests have put in is forgotten
+ * after a while, so that an hour of good weather does not pay for a storm of retries; beside it a reserve refills steadily, for
+ * programs that make few requests. Forgetting goes by windows, not by the moment of each deposit: what was put in during this
+ * window, and during the one before. (A share that fades from the first moment on was tried: with a ratio of 1, the first
+ * request that failed could not be retried, for a millisecond had passed.)
  *
  * Redirects are not retries, and neither is the free move away from a connection that was dead before it was asked. Who asks
  * the budget, and what is thrown when it is empty: next-attempt.ts.
