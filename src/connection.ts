@@ -17,6 +17,7 @@ import {
   LocationValueError,
   NameResolutionError,
   NewConnectionError,
+  ProxyError,
 } from './exceptions.js';
 import { describe } from './excerpt.js';
 import { fieldLines, type HeadersInput } from './headers.js';
@@ -26,6 +27,7 @@ import {
   checkFieldLines,
   checkMethod,
   checkTarget,
+  type FieldLine,
   renderHead,
   requestFraming,
 } from './http1/request-head.js';
@@ -49,6 +51,7 @@ import type { Link } from './transport/link.js';
 import { ignoreError } from './transport/race.js';
 import type { LookupFunction } from './transport/resolve.js';
 import { checkSocketOptions, IPPROTO_TCP, type SocketOption, TCP_NODELAY } from './transport/socket-options.js';
+import { openTunnel } from './transport/tunnel.js';
 import { Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
 import { parseUrl } from './util/url.js';
 import { warn } from './warnings.js';
@@ -73,7 +76,28 @@ export interface ConnectionOptions extends Partial<ResponseLimits> {
   readonly socketOptions?: readonly SocketOption[] | null | undefined;
   /** Asked for the host's addresses in place of the system's resolver, in the form of `dns.lookup`. */
   readonly lookup?: LookupFunction | null | undefined;
+  /** @internal The proxy that a pool goes through. */
+  readonly _route?: ProxyRoute | null | undefined;
 }
+
+/**
+ * What a connection has to do with a proxy: its own host is one, which passes requests on; or one makes it a tunnel to its
+ * host, by CONNECT.
+ */
+export type ProxyRoute =
+  | { readonly kind: 'forward'; readonly name: string }
+  | {
+      readonly kind: 'tunnel';
+      /** The proxy's, as a URL has it. */
+      readonly host: string;
+      readonly port: number;
+      /** For a proxy that is reached over TLS. */
+      readonly tls: TlsConfiguration | null;
+      /** The fields of CONNECT, checked. */
+      readonly lines: readonly FieldLine[];
+      /** For messages: `http://proxy.example:3128`. */
+      readonly name: string;
+    };
 
 /** {@link ConnectionOptions} with everything decided. */
 export interface ConnectionSettings extends ResponseLimits {
@@ -83,6 +107,7 @@ export interface ConnectionSettings extends ResponseLimits {
   readonly sourceAddress: readonly [host: string, port: number] | null;
   readonly socketOptions: readonly SocketOption[] | null;
   readonly lookup: LookupFunction | null;
+  readonly _route: ProxyRoute | null;
 }
 
 export const CONNECTION_RULES: Rules<ConnectionSettings> = {
@@ -92,6 +117,7 @@ export const CONNECTION_RULES: Rules<ConnectionSettings> = {
   sourceAddress: checkedElsewhere,
   socketOptions: (_name, value) => (value === null ? null : checkSocketOptions(value)),
   lookup: functionOrNull,
+  _route: checkedElsewhere,
   maxHeadBytes: positiveInteger,
   maxFields: positiveInteger,
   maxInterimResponses: positiveInteger,
@@ -106,6 +132,7 @@ export const CONNECTION_DEFAULTS: ConnectionSettings = Object.freeze({
   sourceAddress: null,
   socketOptions: null,
   lookup: null,
+  _route: null,
 });
 
 /** What a single connection, without a pool, takes with a request. */
@@ -294,7 +321,8 @@ export class HTTPConnection implements SessionOwner {
       if (!session.isIdle) throw new NewConnectionError(this, 'The connection was closed as soon as it was made');
     } catch (error) {
       session.close();
-      throw this.#connectError(error, seconds);
+      const isAtProxy = this.#settings._route?.kind === 'forward';
+      throw this.#connectError(isAtProxy ? new UnreachedProxy(error) : error, seconds);
     } finally {
       this.#connecting = null;
     }
@@ -396,8 +424,31 @@ export class HTTPConnection implements SessionOwner {
    * @returns a connected socket all of whose bytes are the host's, made without `onread`; null for a direct connection
    * @internal
    */
-  protected openTunnel(_bounds: ConnectBounds): Promise<Socket> | null {
-    return null;
+  protected openTunnel(bounds: ConnectBounds): Promise<Socket> | null {
+    const { _route: route } = this.#settings;
+    return route?.kind === 'tunnel' ? this.#tunnelThrough(route, bounds) : null;
+  }
+
+  async #tunnelThrough(proxy: ProxyRoute & { kind: 'tunnel' }, bounds: ConnectBounds): Promise<Socket> {
+    const socket = await this.#reach(proxy, bounds);
+    bounds.enter?.('proxy');
+    await openTunnel(socket, { host: this.#dnsHost, port: this.port }, proxy.lines, this.#settings, bounds);
+    return socket;
+  }
+
+  /** A socket to the proxy, over TLS if it wants that. */
+  async #reach({ host, port, tls }: ProxyRoute & { kind: 'tunnel' }, bounds: ConnectBounds): Promise<Socket> {
+    try {
+      if (tls === null) return await this.dial({ host, port, link: null }, bounds);
+      const peer: TlsPeer = { host: nameOnCertificate(host), port, role: 'proxy' };
+      const socket = await this.dial({ host, port, link: null, open: tlsOpener(peer, tls) }, bounds);
+      bounds.enter?.('tls');
+      await secured(socket, peer, tls, bounds);
+      if (!tls.isVerified) warnOfUnverified(`connection is being made to proxy '${host}'`);
+      return socket;
+    } catch (error) {
+      throw new UnreachedProxy(error);
+    }
   }
 
   /** @internal A connected socket, within the bounds and with what this connection has been told of sockets. */
@@ -418,6 +469,11 @@ export class HTTPConnection implements SessionOwner {
       onread: link === null ? null : () => link.onread(),
       ...(open === undefined ? {} : { open }),
     });
+  }
+
+  /** @internal What the host of this connection is to the requests that are sent on it. */
+  protected get role(): TlsPeer['role'] {
+    return this.#settings._route?.kind === 'forward' ? 'proxy' : 'origin';
   }
 
   /** @internal */
@@ -474,20 +530,56 @@ export class HTTPConnection implements SessionOwner {
   }
 
   #connectError(error: unknown, seconds: number | null): unknown {
+    const { _route: route } = this.#settings;
+    if (!(error instanceof UnreachedProxy) || route === null) return this.#linkError(error, this.host, seconds);
+    const cause = this.#linkError(error.error, route.name, seconds);
+    if (!(cause instanceof HTTPError)) return cause;
+    const hint = speaksNoTls(cause)
+      ? '. It seems to speak HTTP without TLS: its URL may have to begin with http://'
+      : '';
+    return new ProxyError(`Cannot connect to proxy ${route.name} (${cause.name}: ${cause.message})${hint}`, { cause });
+  }
+
+  /** @param host - who was to be connected to, for messages */
+  #linkError(error: unknown, host: string, seconds: number | null): unknown {
     const timedOut = error instanceof HandshakeTimeout || (error instanceof DialError && error.phase === 'timeout');
     if (timedOut) {
-      const message = `Connection to ${this.host} timed out. (connect timeout=${seconds})`;
+      const message = `Connection to ${host} timed out. (connect timeout=${seconds})`;
       return new ConnectTimeoutError(this, message, { cause: error, address: dialledAddress(error) });
     }
     if (!(error instanceof DialError)) return error;
     if (error.phase === 'resolve') {
-      const host = error.host === this.#dnsHost ? this.host : error.host;
-      return new NameResolutionError(host, this, { cause: error.cause });
+      const name = error.host === this.#dnsHost ? this.host : error.host;
+      return new NameResolutionError(name, this, { cause: error.cause });
     }
     const cause = error.cause ?? error;
     const address = dialledAddress(error);
     return new NewConnectionError(this, `Failed to establish a new connection: ${error.message}`, { cause, address });
   }
+}
+
+/** Why a proxy could not be reached, on its way to where errors are made. */
+class UnreachedProxy {
+  readonly error: unknown;
+
+  constructor(error: unknown) {
+    this.error = error;
+  }
+}
+
+/** OpenSSL's ways to say that what answered is no TLS. */
+function speaksNoTls(error: HTTPError): boolean {
+  return error.code === 'ERR_SSL_WRONG_VERSION_NUMBER' || error.code === 'ERR_SSL_PACKET_LENGTH_TOO_LONG';
+}
+
+/** A zone says by which interface, not who answers, and a final dot how to resolve: no certificate has them. */
+function nameOnCertificate(host: string): string {
+  if (host.startsWith('[')) return host.slice(1, -1).replace(/%.*/, '');
+  return host.endsWith('.') ? host.slice(0, -1) : host;
+}
+
+function warnOfUnverified(what: string): void {
+  warn(new InsecureRequestWarning(`Unverified HTTPS ${what}. Adding certificate verification is strongly advised`));
 }
 
 /** What a connection over TLS takes beside {@link ConnectionOptions}. */
@@ -517,23 +609,18 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
   }
 
   protected override async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
-    // A zone says by which interface, not who answers: no certificate has it.
-    const name = this.host.startsWith('[') ? this.host.slice(1, -1).replace(/%.*/, '') : this.host;
-    const origin: TlsPeer = { host: name, port: this.port, role: 'origin' };
+    const peer: TlsPeer = { host: nameOnCertificate(host), port: this.port, role: this.role };
     const tunnel = this.openTunnel(bounds);
     const socket =
       tunnel === null
-        ? await this.dial({ host, port: this.port, link, open: tlsOpener(origin, this.#tls) }, bounds)
-        : tlsOver(await tunnel, origin, this.#tls);
+        ? await this.dial({ host, port: this.port, link, open: tlsOpener(peer, this.#tls) }, bounds)
+        : tlsOver(await tunnel, peer, this.#tls);
     bounds.enter?.('tls');
-    await secured(socket, origin, this.#tls, bounds);
+    await secured(socket, peer, this.#tls, bounds);
     if (tunnel === null) link.attach(socket);
     else link.adopt(socket);
     this.setVerified(this.#tls.isVerified);
-    if (!this.#tls.isVerified) {
-      const advice = 'Adding certificate verification is strongly advised';
-      warn(new InsecureRequestWarning(`Unverified HTTPS request is being made to host '${this.host}'. ${advice}`));
-    }
+    if (!this.#tls.isVerified) warnOfUnverified(`request is being made to host '${this.host}'`);
   }
 }
 
@@ -549,9 +636,14 @@ export type UnverifiedHTTPSConnection = VerifiedHTTPSConnection;
  * @param host - an IPv6 address with its brackets
  */
 export function hostField(host: string, port: number, defaultPort: number): string {
-  const zone = host.startsWith('[') ? host.indexOf('%') : -1;
-  const name = zone === -1 ? host : `${host.slice(0, zone)}]`;
+  const name = withoutZone(host);
   return port === defaultPort ? name : `${name}:${port}`;
+}
+
+/** An IPv6 address without the zone that means something on this machine only. */
+export function withoutZone(host: string): string {
+  const zone = host.startsWith('[') ? host.indexOf('%') : -1;
+  return zone === -1 ? host : `${host.slice(0, zone)}]`;
 }
 
 /** A host as a URL has it, normalised; an IPv6 address may come without its brackets. */

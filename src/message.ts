@@ -2,12 +2,15 @@
  * What one hop of a request writes, and to which target: a URL of the pool's host, fields and content become a head.
  *
  * A path is only ever a path of this host; a whole URL of another one is asked for in absolute form, as one asks a proxy
- * (RFC 9112 section 3.2). Whether that is allowed is the pool's to say.
+ * (RFC 9112 section 3.2). Whether that is allowed is the pool's to say. To a host that is a proxy every whole URL goes in
+ * absolute form, and with it the fields that are for the proxy: they are written here, hop by hop, and are no part of the
+ * request, so that no redirect can carry them elsewhere.
  */
 import type { BodySource } from './body/source.js';
-import { hostField } from './connection.js';
+import { hostField, withoutZone } from './connection.js';
 import { LocationValueError } from './exceptions.js';
 import { describe } from './excerpt.js';
+import { asciiLowerCase } from './headers.js';
 import { equalsIgnoringCase } from './http1/grammar.js';
 import {
   checkTarget,
@@ -19,6 +22,8 @@ import {
 } from './http1/request-head.js';
 import { portByScheme } from './pool-options.js';
 import { parseUrl } from './util/url.js';
+
+const ACCEPT_ALL: FieldLine = ['Accept', '*/*'];
 
 /** A pool asks for the same few targets again and again; beyond so many it starts anew. */
 const MAX_KNOWN_TARGETS = 512;
@@ -56,6 +61,14 @@ export interface MessageParts {
   readonly body: BodySource;
 }
 
+/** A host that passes requests on to others. */
+export interface ForwardingProxy {
+  /** The fields that are for it, checked. */
+  readonly lines: readonly FieldLine[];
+  /** Whether https URLs too are asked for in absolute form, so that it sees them and verifies their hosts. */
+  readonly forwardsHttps: boolean;
+}
+
 /** Writes the messages to one origin. */
 export class MessageWriter {
   readonly #scheme: 'http' | 'https';
@@ -64,11 +77,16 @@ export class MessageWriter {
   readonly #origin: string;
   readonly #hostField: string;
   readonly #headTail: string;
+  readonly #proxy: ForwardingProxy | null;
   readonly #knownTargets = new Map<string, string>();
 
-  /** @param host - normalised, as a pool has it */
-  constructor(scheme: 'http' | 'https', host: string, port: number) {
+  /**
+   * @param host - normalised, as a pool has it
+   * @param proxy - what the host is as a proxy; null if it is none
+   */
+  constructor(scheme: 'http' | 'https', host: string, port: number, proxy: ForwardingProxy | null = null) {
     this.#scheme = scheme;
+    this.#proxy = proxy;
     this.#host = host;
     this.#port = port;
     const defaultPort = portByScheme[scheme];
@@ -92,8 +110,14 @@ export class MessageWriter {
   placeHere(url: string): Place | null {
     if (typeof url !== 'string') throw new TypeError(`Cannot request ${describe(url)}: a URL must be text`);
     if (!this.isSameHost(url)) return null;
+    if (this.#proxy !== null && !url.startsWith('/')) return this.mayAskFor(url) ? this.placeElsewhere(url) : null;
     const target = url.startsWith('/') ? this.#encodedTarget(url) : parseUrl(url).requestUri;
     return { target, url: this.#origin + target, host: this.#hostField };
+  }
+
+  /** Whether this host may be asked for a URL of another: what is to go over TLS is not shown to who is between, unless wanted. */
+  mayAskFor(url: string): boolean {
+    return this.#proxy?.forwardsHttps === true || parseUrl(url).scheme !== 'https';
   }
 
   /** The place of a URL of another host, which this one is asked for. */
@@ -102,7 +126,8 @@ export class MessageWriter {
     if (scheme === null || host === null) {
       throw new LocationValueError(`Cannot request ${describe(url)}: it must be a path or an absolute URL`);
     }
-    const authority = port === null ? host : `${host}:${port}`;
+    const name = withoutZone(host);
+    const authority = port === null ? name : `${name}:${port}`;
     const absolute = `${scheme}://${authority}${requestUri}`;
     return { target: absolute, url: absolute, host: authority };
   }
@@ -114,11 +139,12 @@ export class MessageWriter {
   message({ method, lines, body }: MessageParts, place: Place, coding: 'chunked' | 'any'): Message {
     const { target, url, host } = place;
     const framing = requestFraming(method, lines, lengthOf(body), coding === 'chunked');
-    const isPlain = lines.length === 0 && framing.kind === 'none' && host === this.#hostField;
+    const written = this.#proxy === null ? lines : withProxyLines(lines, this.#proxy.lines);
+    const isPlain = written.length === 0 && framing.kind === 'none' && host === this.#hostField;
     const contentType = body.kind === 'none' ? null : body.contentType;
     const head = isPlain
       ? `${method} ${target}${this.#headTail}`
-      : renderHead(method, target, host, lines, framing, contentType);
+      : renderHead(method, target, host, written, framing, contentType);
     return { method, target, url, host, lines, body, head, framing };
   }
 
@@ -132,6 +158,14 @@ export class MessageWriter {
     if (path.length <= MAX_KNOWN_TARGET_LENGTH) this.#knownTargets.set(path, target);
     return target;
   }
+}
+
+/** As the reference sends them: with an Accept, and what is for the proxy over what the request says of the same name. */
+function withProxyLines(lines: readonly FieldLine[], proxyLines: readonly FieldLine[]): readonly FieldLine[] {
+  const names = new Set(proxyLines.map(([name]) => asciiLowerCase(name)));
+  const own = names.size === 0 ? lines : lines.filter(([name]) => !names.has(asciiLowerCase(name)));
+  const accepts = names.has('accept') || own.some(([name]) => equalsIgnoringCase(name, 'accept'));
+  return accepts ? [...own, ...proxyLines] : [ACCEPT_ALL, ...own, ...proxyLines];
 }
 
 /** The fields of a request that waits for 100 (Continue). */

@@ -8,6 +8,7 @@ import { CONNECTION_RULES, type ConnectionOptions } from './connection.js';
 import { describe } from './excerpt.js';
 import type { HeadersInput } from './headers.js';
 import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull } from './options.js';
+import { type ProxyConfig, urlOrNull } from './proxy.js';
 import type { CrossOriginHeaders } from './redirect.js';
 import { type CallPolicy, LIMIT_RULES, POLICY_DEFAULTS, POLICY_RULES } from './request-options.js';
 import type { TlsOptions } from './tls/options.js';
@@ -69,10 +70,18 @@ export interface HTTPConnectionPoolOptions extends ConnectionOptions {
    * @throws {@link RetryBudgetExhaustedError} from a request that may not be retried for it
    */
   readonly retryBudget?: RetryBudget | null | undefined;
-  /** @internal */
+  /**
+   * The proxy to go through: a pool over TLS asks it for tunnels to its host; the host of one without TLS is the proxy itself.
+   *
+   * @internal
+   */
   readonly _proxy?: Url | null | undefined;
-  /** @internal */
+  /** @internal Fields that are for the proxy alone: in CONNECT, or with each request that it passes on. */
   readonly _proxyHeaders?: HeadersInput | null | undefined;
+  /** @internal */
+  readonly _proxyConfig?: ProxyConfig | null | undefined;
+  /** @internal Whether the host of the pool is the proxy itself, which passes requests on. @defaultValue without TLS, it is */
+  readonly _forwards?: boolean | undefined;
 }
 
 export interface PoolSettings extends DecodingLimits, CallPolicy {
@@ -84,6 +93,8 @@ export interface PoolSettings extends DecodingLimits, CallPolicy {
   readonly retryBudget: RetryBudget | null;
   readonly _proxy: Url | null;
   readonly _proxyHeaders: HeadersInput | null;
+  readonly _proxyConfig: ProxyConfig | null;
+  readonly _forwards: boolean | undefined;
 }
 
 export const POOL_RULES: Rules<PoolSettings> = {
@@ -95,8 +106,10 @@ export const POOL_RULES: Rules<PoolSettings> = {
   ...LIMIT_RULES,
   ...POLICY_RULES,
   retryBudget: budgetOrNull,
-  _proxy: checkedElsewhere,
+  _proxy: urlOrNull,
   _proxyHeaders: checkedElsewhere,
+  _proxyConfig: checkedElsewhere,
+  _forwards: boolean,
 };
 
 export const POOL_DEFAULTS: PoolSettings = Object.freeze({
@@ -111,6 +124,8 @@ export const POOL_DEFAULTS: PoolSettings = Object.freeze({
   retryBudget: null,
   _proxy: null,
   _proxyHeaders: null,
+  _proxyConfig: null,
+  _forwards: undefined,
 });
 
 /** What a pool of TLS connections takes. */

@@ -67,7 +67,8 @@ export function interpretHead(section: ScannedSection, method: string): Response
     reason: fieldsStart > 15 ? text.slice(13, fieldsStart - 2) : '',
     fieldSection: text.slice(fieldsStart, -2),
     framing,
-    persistent: framing.kind !== 'close-delimited' && isPersistent(version, fields.connection),
+    persistent:
+      framing.kind !== 'close-delimited' && !isTunnel(method, status) && isPersistent(version, fields.connection),
     keepAliveSeconds: fields.keepAlive === undefined ? undefined : keepAliveTimeout(fields.keepAlive),
     contentEncoding: fields.contentEncoding,
   };
@@ -119,6 +120,8 @@ function joined(former: string | undefined, section: ScannedSection, line: numbe
 
 /** RFC 9112 section 6.3, by its numbers. */
 function responseFraming(method: string, status: number, version: 10 | 11, fields: FramingFields): Framing {
+  // 2, and before all others: of a tunnel these fields say nothing, so that there is nothing in them to doubt.
+  if (isTunnel(method, status)) return NO_CONTENT;
   const { contentLength, transferEncoding } = fields;
   // Stricter than 3 and 4: both fields, or a faulty one, are refused even where the message has no content.
   if (transferEncoding !== undefined) {
@@ -137,6 +140,11 @@ function responseFraming(method: string, status: number, version: 10 | 11, field
   if (length !== undefined) return length === 0 ? NO_CONTENT : { kind: 'length', length };
   // 8
   return CLOSE_DELIMITED;
+}
+
+/** Whether all that follows the head is another protocol's, so that no response follows on the connection. */
+function isTunnel(method: string, status: number): boolean {
+  return method === 'CONNECT' && status >= 200 && status < 300;
 }
 
 /** A list of equal lengths counts as one (RFC 9112 section 6.3, number 5). `Number()` alone would take "+5", "0x5", "". */

@@ -75,9 +75,18 @@ describe('SEC-120 (CVE-2024-35195, CVE-2016-5420, CVE-2022-27782): what changes 
     serverHostname: ['localhost', '127.0.0.1'],
     _proxy: [parseUrl('http://user:a@proxy.test'), parseUrl('http://user:A@proxy.test')],
     _proxyHeaders: [{ 'Proxy-Authorization': 'a' }, { 'Proxy-Authorization': 'A' }],
+    _proxyConfig: [
+      { tls: null, useForwardingForHttps: false },
+      { tls: null, useForwardingForHttps: true },
+    ],
+    _forwards: [true, false],
+    _route: [
+      { kind: 'forward', name: 'http://a.test' },
+      { kind: 'forward', name: 'http://b.test' },
+    ],
   };
   /** These do not change a direct connection to one port; their pools differ all the same. */
-  const NOT_ON_THE_WIRE = new Set(['port', '_proxy', '_proxyHeaders']);
+  const NOT_ON_THE_WIRE = new Set(['port', '_proxy', '_proxyHeaders', '_proxyConfig', '_forwards', '_route']);
 
   test('there is a row for every option', () => {
     for (const name of [...Object.keys(CONNECTION_RULES), ...TLS_OPTION_NAMES]) expect(ROWS).toHaveProperty(name);
