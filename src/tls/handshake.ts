@@ -1,30 +1,55 @@
 /**
  * The TLS handshake, on a connection of its own or over any stream, and the check of who answered.
  *
+ * ```text
+ *   tlsOpener / tlsOver ── socket ──▶ secured ──▶ chain (OpenSSL) ─▶ fingerprint │ name ──▶ may be written to
+ *        ▲                                                                    │
+ *        └───────────────── sessions ◀── tickets of verified connections ◀────┘
+ * ```
+ *
  * No byte of a request is written before the peer is verified: that is what `secured` waits for, in every way in which a
- * link is made. What is verified, and with what: configuration.ts.
+ * link is made. The name is checked here and not by Node: on resumed sessions Node checks none, and its rules are laxer
+ * (identity.ts). What is verified, and with what: configuration.ts.
  */
 import { isIP, type Socket, type TcpNetConnectOpts } from 'node:net';
 import type { Duplex } from 'node:stream';
-import tls, { type ConnectionOptions, type TLSSocket } from 'node:tls';
-import { SSLError } from '../exceptions.js';
+import tls, { type ConnectionOptions, type DetailedPeerCertificate, type TLSSocket } from 'node:tls';
+import { HTTPError, SSLError, SubjectAltNameWarning, SystemTimeWarning } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';
 import { type Bounds, bounded, type Verdict, type Wait } from '../transport/bounded.js';
 import { ignoreError } from '../transport/race.js';
+import { warn } from '../warnings.js';
+import { readCertificate } from './certificate.js';
 import type { TlsConfiguration } from './configuration.js';
+import { DerError } from './der.js';
+import {
+  CertificateRefused,
+  type Chain,
+  CLOSED,
+  certificatesOf,
+  chainOf,
+  handshakeFailure,
+  wrongHost,
+} from './failure.js';
+import { checkFingerprint } from './fingerprint.js';
+import { matchHost } from './identity.js';
+import { appendKeys } from './keylog.js';
+import type { Resumable } from './sessions.js';
 
 /** Who is to answer. */
 export interface TlsPeer {
   /** A DNS name in ASCII without trailing dot, or an IP address without brackets and zone. */
   readonly host: string;
   readonly port: number;
-  /** A proxy's sessions are never offered to an origin of the same name, nor the other way round. */
+  /** A proxy's sessions are never offered to an origin of the same name, nor the other way round (SEC-064). */
   readonly role: 'origin' | 'proxy';
 }
 
+/** A clock that shows an earlier date is wrong (as of this release), and with it every verdict on a certificate's dates. */
+export const RECENT_DATE = new Date(Date.UTC(2026, 0, 1));
+
 /** What `tls.connect` looks up and we do not want, as own properties: a polluted Object.prototype must not set it. */
 const UNSET = {
-  session: undefined,
   pskCallback: undefined,
   requestOCSP: undefined,
   enableTrace: undefined,
@@ -39,7 +64,27 @@ const UNSET = {
   highWaterMark: undefined,
   SNICallback: undefined,
   ALPNCallback: undefined,
+  // Must be a number; Node's own. The security level of the ciphers asks for more.
+  minDHSize: 1024,
 };
+
+/** What is known of a socket whose handshake has begun. */
+interface Attempt {
+  readonly to: TlsPeer;
+  readonly configuration: TlsConfiguration;
+  /** The session that was offered; null if none was there. */
+  readonly offered: Resumable | null;
+  /** Sessions that came before the peer was verified. */
+  readonly early: Buffer[];
+  /** What the peer shows, as soon as Node has looked at it; never on a resumed session. */
+  presented: DetailedPeerCertificate | null;
+  /** What the peer showed when it was refused, for the message. */
+  refusedChain: Chain;
+  /** How sessions of this connection are kept; null until it is verified. */
+  resumable: Omit<Resumable, 'session'> | null;
+}
+
+const attempts = new WeakMap<Socket, Attempt>();
 
 /**
  * What {@link dial} makes sockets with that speak TLS as soon as they are connected.
@@ -47,8 +92,10 @@ const UNSET = {
  * TLS makes the TCP connection itself: over a socket that is connected already, Node would not heed `onread`.
  */
 export function tlsOpener(to: TlsPeer, configuration: TlsConfiguration): (options: TcpNetConnectOpts) => TLSSocket {
-  const handshake = handshakeOptions(to, configuration);
-  return (options) => tls.connect({ ...options, ...handshake });
+  return (options) => {
+    const attempt = newAttempt(to, configuration);
+    return begun(tls.connect({ ...options, ...handshakeOptions(attempt) }), attempt);
+  };
 }
 
 /**
@@ -59,28 +106,18 @@ export function tlsOpener(to: TlsPeer, configuration: TlsConfiguration): (option
  * waits in `socket.errored`.
  */
 export function tlsOver(stream: Duplex, to: TlsPeer, configuration: TlsConfiguration): TLSSocket {
-  const socket = tls.connect({ ...handshakeOptions(to, configuration), socket: stream });
+  const attempt = newAttempt(to, configuration);
+  stream.on('error', ignoreError);
+  const socket = tls.connect({ ...handshakeOptions(attempt), socket: stream });
   socket.on('error', ignoreError);
-  return socket;
-}
-
-function handshakeOptions(to: TlsPeer, configuration: TlsConfiguration): ConnectionOptions {
-  const name = nameToVerify(to, configuration);
-  return {
-    ...UNSET,
-    secureContext: configuration.context,
-    // An IP address is no server name (RFC 6066 section 3).
-    servername: isIP(name) === 0 ? name : '',
-    rejectUnauthorized: configuration.isVerified,
-    checkServerIdentity: (_servername, certificate) => tls.checkServerIdentity(name, certificate),
-    ALPNProtocols: ['http/1.1'],
-  };
+  return begun(socket, attempt);
 }
 
 /**
- * Waits until the peer of a socket made by {@link tlsOpener} or {@link tlsOver} is verified.
+ * Waits until the peer of a socket made by {@link tlsOpener} or {@link tlsOver} is verified, for the same host.
  *
- * @throws SSLError if the handshake fails or the peer is not who it should be; the socket is closed then
+ * @throws SSLError if the handshake fails or the peer is not who it should be, {@link HandshakeTimeout} if it takes too long,
+ *   the signal's reason if it was aborted; the socket is closed then
  */
 export async function secured(
   socket: Socket,
@@ -88,38 +125,111 @@ export async function secured(
   configuration: TlsConfiguration,
   bounds: Bounds,
 ): Promise<void> {
+  const attempt = attempts.get(socket);
+  if (attempt?.configuration !== configuration || attempt.to.host !== to.host || attempt.to.role !== to.role) {
+    socket.destroy();
+    throw new HTTPError('Bug in urllib3: a socket is to be verified for another peer than it was made for');
+  }
+  warnOfWrongClock();
   try {
-    await bounded(new Handshake(socket), bounds);
+    await bounded(new Handshake(socket, attempt), bounds);
   } catch (error) {
     socket.destroy();
     if (error instanceof HandshakeTimeout || error === bounds.signal?.reason) throw error;
-    throw asSslError(error, nameToVerify(to, configuration));
+    // A session may be why: the next connection begins anew.
+    configuration.sessions.forget(serverOf(to));
+    throw handshakeFailure(error, nameToAskFor(to, configuration), attempt.refusedChain);
   }
 }
 
-function nameToVerify({ host }: TlsPeer, configuration: TlsConfiguration): string {
-  return configuration.serverHostname ?? host;
+function newAttempt(to: TlsPeer, configuration: TlsConfiguration): Attempt {
+  const offered = configuration.sessions.take(serverOf(to));
+  return { to, configuration, offered, early: [], presented: null, refusedChain: [], resumable: null };
 }
 
-const CLOSED = 'The server closed the connection in the TLS handshake';
+/** Roles and ports have no blank in them, so that no two servers have one name. */
+function serverOf({ role, host, port }: TlsPeer): string {
+  return `${role} ${port} ${host}`;
+}
+
+function nameToAskFor({ host }: TlsPeer, { serverHostname }: TlsConfiguration): string {
+  return serverHostname ?? host;
+}
+
+function handshakeOptions(attempt: Attempt): ConnectionOptions {
+  const { to, configuration, offered } = attempt;
+  const { context, verifiesChain, alpnProtocols } = configuration;
+  const name = nameToAskFor(to, configuration);
+  return {
+    ...UNSET,
+    secureContext: context,
+    // An IP address is no server name (RFC 6066 section 3).
+    servername: isIP(name) === 0 ? name : '',
+    // Always given, whatever NODE_TLS_REJECT_UNAUTHORIZED says (SEC-061).
+    rejectUnauthorized: verifiesChain,
+    checkServerIdentity: (_servername, certificate) => {
+      // In truth the one with its issuers: Node asks for that. The name is checked when the handshake is over.
+      attempt.presented = certificate as DetailedPeerCertificate;
+      return undefined;
+    },
+    // What is undefined is absent for Node; only its types tell the two apart.
+    ...({ ALPNProtocols: alpnProtocols.length === 0 ? undefined : [...alpnProtocols] } as { ALPNProtocols: string[] }),
+    ...({ session: offered?.session } as { session: Buffer }),
+  };
+}
+
+/** Listens to what the handshake brings. */
+function begun(socket: TLSSocket, attempt: Attempt): TLSSocket {
+  attempts.set(socket, attempt);
+  const { configuration, early } = attempt;
+  const { keylogFile } = configuration;
+  if (keylogFile !== null) socket.on('keylog', (line) => appendKeys(keylogFile, line));
+  socket.on('session', (session) => {
+    if (attempt.resumable === null) early.push(session);
+    else keep(attempt, session);
+  });
+  // Node closes the connection as it refuses a chain, and with it what the peer has shown: so it is looked at just before.
+  socket.destroy = (error?: Error) => {
+    Reflect.deleteProperty(socket, 'destroy');
+    if (error !== undefined && !socket.connecting) {
+      attempt.refusedChain = chainOf(attempt.presented ?? socket.getPeerCertificate(true));
+    }
+    // Never sent to anybody: it can be used yet.
+    if (socket.connecting && attempt.offered?.isSingleUse) keepAgain(attempt, attempt.offered);
+    return socket.destroy(error);
+  };
+  return socket;
+}
+
+function keep({ configuration, to, resumable }: Attempt, session: Buffer): void {
+  if (resumable !== null) configuration.sessions.keep(serverOf(to), { ...resumable, session });
+}
+
+function keepAgain({ configuration, to }: Attempt, offered: Resumable): void {
+  configuration.sessions.keep(serverOf(to), offered);
+}
 
 class Handshake implements Wait<void> {
   readonly #socket: Socket;
+  readonly #attempt: Attempt;
   #listeners: [event: 'secureConnect' | 'error' | 'close', listener: (error?: Error) => void][] = [];
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, attempt: Attempt) {
     this.#socket = socket;
+    this.#attempt = attempt;
   }
 
   start(verdict: Verdict<void>): void {
+    const socket = this.#socket;
     // What happened before anybody listened.
-    if (this.#socket.destroyed) return verdict.reject(this.#socket.errored ?? new SSLError(CLOSED));
+    if (socket.destroyed) return verdict.reject(socket.errored ?? closed());
     this.#listeners = [
-      ['secureConnect', () => verdict.resolve()],
+      // In the event itself, not in a later turn: nothing is read or written in between.
+      ['secureConnect', () => this.#verify(verdict)],
       ['error', (error) => verdict.reject(error)],
-      ['close', () => verdict.reject(new SSLError(CLOSED))],
+      ['close', () => verdict.reject(closed())],
     ];
-    for (const [event, listener] of this.#listeners) this.#socket.on(event, listener);
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
   }
 
   stop(): void {
@@ -131,13 +241,91 @@ class Handshake implements Wait<void> {
   expire(verdict: Verdict<void>): void {
     verdict.reject(new HandshakeTimeout());
   }
+
+  #verify(verdict: Verdict<void>): void {
+    try {
+      // Only TLS sockets emit this event.
+      verify(this.#socket as TLSSocket, this.#attempt);
+      Reflect.deleteProperty(this.#socket, 'destroy');
+      verdict.resolve();
+    } catch (error) {
+      verdict.reject(error);
+    }
+  }
+}
+
+function closed(): Error {
+  return new Error(CLOSED);
 }
 
 /** The connect timeout passed in the handshake; the connection knows its length and says so. */
 export class HandshakeTimeout extends Error {}
 
-function asSslError(error: unknown, name: string): SSLError {
-  if (error instanceof SSLError) return error;
-  const message = error instanceof Error ? error.message : String(error);
-  return new SSLError(`TLS with ${excerpt(name)} failed: ${message}`, { cause: error });
+/** @throws what is wrong with the peer */
+function verify(socket: TLSSocket, attempt: Attempt): void {
+  const { configuration, offered, early } = attempt;
+  const { verifiesChain, fingerprint, alpnProtocols } = configuration;
+  // Node has refused the connection already; that it always does is not left to its versions.
+  if (verifiesChain && !socket.authorized) throw new CertificateRefused('CERT_UNTRUSTED', 'it could not be verified');
+  const { alpnProtocol } = socket;
+  if (typeof alpnProtocol === 'string' && !alpnProtocols.includes(alpnProtocol)) {
+    throw new SSLError(`The server chose the protocol ${excerpt(alpnProtocol)}, which was not offered to it`);
+  }
+  const isReused = socket.isSessionReused();
+  const shown = isReused ? null : (attempt.presented ?? socket.getPeerCertificate(true));
+  // The peer of a resumed session has proved that it is the one that has shown this certificate before.
+  const certificate = isReused ? (offered?.certificate ?? null) : (shown?.raw ?? null);
+  if (verifiesChain || fingerprint !== null) checkCertificate(certificate, attempt);
+  attempt.resumable = {
+    certificate,
+    expiresMs: isReused ? (offered?.expiresMs ?? 0) : expiryOf(shown),
+    isSingleUse: socket.getProtocol() === 'TLSv1.3',
+  };
+  for (const session of early.splice(0)) keep(attempt, session);
+}
+
+/** In the order of the reference: a fingerprint, or else `assertHostname`, or else the name that was asked for. */
+function checkCertificate(der: Buffer | null, { to, configuration }: Attempt): void {
+  const { fingerprint, assertHostname, usesCommonName } = configuration;
+  if (der === null) throw new CertificateRefused('CERT_UNTRUSTED', 'the server showed no certificate');
+  if (fingerprint !== null) return checkFingerprint(der, fingerprint);
+  if (assertHostname === false) return;
+  const name = assertHostname ?? nameToAskFor(to, configuration);
+  const facts = read(der);
+  const match = matchHost(facts, name, usesCommonName);
+  if (match === null) throw wrongHost(facts, name);
+  if (match === 'common-name') {
+    warn(
+      new SubjectAltNameWarning(
+        `The certificate of ${excerpt(name)} has no subjectAltName and was accepted by its common name, which is deprecated`,
+      ),
+    );
+  }
+}
+
+function read(der: Buffer): ReturnType<typeof readCertificate> {
+  try {
+    return readCertificate(der);
+  } catch (error) {
+    if (!(error instanceof DerError)) throw error;
+    throw new CertificateRefused('CERT_REJECTED', `the certificate of the server cannot be read: ${error.message}`);
+  }
+}
+
+/** When the first certificate of a chain expires. */
+function expiryOf(leaf: DetailedPeerCertificate | null): number {
+  let earliestMs = Number.POSITIVE_INFINITY;
+  for (const { valid_to } of certificatesOf(leaf ?? undefined)) {
+    const expiresMs = Date.parse(valid_to);
+    // A date that cannot be read is none to rely on.
+    earliestMs = Math.min(earliestMs, Number.isNaN(expiresMs) ? 0 : expiresMs);
+  }
+  return earliestMs;
+}
+
+function warnOfWrongClock(): void {
+  if (Date.now() >= RECENT_DATE.getTime()) return;
+  const date = RECENT_DATE.toISOString().slice(0, 10);
+  const message = `System time is way off (before ${date}). This will probably lead to SSL verification errors`;
+  warn(new SystemTimeWarning(message));
 }
