@@ -11,7 +11,7 @@ import { connectionFromUrl } from '../../src/connectionpool.js';
 import * as diagnostics from '../../src/diagnostics.js';
 import type * as exceptions from '../../src/exceptions.js';
 import { addLogHandler, type LogHandler } from '../../src/logging.js';
-import { PoolManager } from '../../src/poolmanager.js';
+import { PoolManager, ProxyManager } from '../../src/poolmanager.js';
 import type { LookupFunction } from '../../src/transport/resolve.js';
 import { Retry } from '../../src/util/retry.js';
 import { ok, type Peer, redirectTo, reply, type Script, startPeer, testCertificate } from '../pool-peers.js';
@@ -287,11 +287,24 @@ describe('C9, SEC-118 (CVE-2024-6104, CVE-2015-3448): no rendering of an error, 
   });
 
   test('a request that went well, with its response, its pool and its manager', async () => {
-    await using manager = new PoolManager({ headers: HEADERS });
+    const { Authorization, Cookie } = HEADERS;
+    await using manager = new PoolManager({ headers: { Authorization, Cookie } });
     const response = await manager.request('POST', at('/ok'), { fields: FIELDS });
     expect(response.status).toBe(200);
     expectNoSecret(told);
-    expectNoSecret(renderings(manager.connectionFromUrl(at('/'))));
+    for (const name of ['request:start', 'connection:open', 'request:head', 'request:end']) {
+      expect(told.some((text) => text.startsWith(`urllib3:${name} `))).toBe(true);
+    }
+    expect(told.some((text) => text.includes('"POST /ok HTTP/1.1" 200'))).toBe(true);
+    for (const value of [manager, manager.connectionFromUrl(at('/')), response]) {
+      expectNoSecret([String(value), inspect(value, { depth: 10 })]);
+    }
+  });
+
+  test('a manager whose key has a password', () => {
+    const manager = new PoolManager({ keyPassword: `${CANARY}-key-password` });
+    expectNoSecret(renderings(manager));
+    expectNoSecret(renderings(manager.connectionFromUrl('https://h/')));
   });
 
   test('an unverified host, of which a warning tells', async () => {
@@ -299,5 +312,54 @@ describe('C9, SEC-118 (CVE-2024-6104, CVE-2015-3448): no rendering of an error, 
     await manager.request('GET', at('/ok', tlsPeer, 'https'), { headers: HEADERS });
     expect(told.some((text) => text.includes('InsecureRequestWarning'))).toBe(true);
     expectNoSecret(told);
+  });
+});
+
+/** A proxy that wants credentials for a tunnel to `tls.example`, makes one to nowhere for `garbage.example`, and answers the rest itself. */
+const PROXY: Script = ({ method, target }, socket) => {
+  if (method !== 'CONNECT') return ok('by proxy');
+  if (target.startsWith('closed.')) return void socket.destroy();
+  return target.startsWith('garbage.') ? 'HTTP/1.1 200 OK\r\n\r\nnot TLS' : reply(407, 'credentials please');
+};
+
+describe('SEC-083 (CVE-2026-48615): the credentials of a proxy are in no error, log line, event or object', () => {
+  let proxy: Peer;
+  beforeAll(async () => {
+    proxy = await startPeer(PROXY);
+  });
+  afterAll(() => proxy[Symbol.asyncDispose]());
+
+  function through(port: number): ProxyManager {
+    const proxyHeaders = { 'X-Proxy-Token': `${CANARY}-proxy-token` };
+    return new ProxyManager(`http://${USERINFO}@127.0.0.1:${port}`, { proxyHeaders, retries: false });
+  }
+
+  test.each([
+    ['a proxy that refuses connections, for http', () => 1, 'http://h.example/', 'ProxyError'],
+    ['a proxy that refuses connections, for https', () => 1, 'https://h.example/', 'ProxyError'],
+    ['a proxy that answers 407', () => proxy.port, 'https://h.example/', 'ProxyError'],
+    ['a proxy that closes the connection', () => proxy.port, 'https://closed.example/', 'ProxyError'],
+    ['a tunnel to what speaks no TLS', () => proxy.port, 'https://garbage.example/', 'SSLError'],
+  ])('%s', async (_, port, url, raises) => {
+    await using manager = through(port());
+    const target = url.replace('//', `//${USERINFO}@`);
+    const error = await failureOf(manager.request('GET', target, { headers: HEADERS }));
+    expect(error.name).toBe(raises);
+    expectNoSecret(renderings(error));
+    expectNoSecret(told);
+    expectNoSecret(renderings(manager));
+    expectNoSecret(renderings(manager.connectionFromUrl(target)));
+  });
+
+  test('a request that it passes on', async () => {
+    await using manager = through(proxy.port);
+    const response = await manager.request('GET', `http://${USERINFO}@h.example/`, { headers: HEADERS });
+    expect(response.data.toString()).toBe('by proxy');
+    expect(proxy.received).toContain(`X-Proxy-Token: ${CANARY}-proxy-token`);
+    expect(told.length).toBeGreaterThan(3);
+    expectNoSecret(told);
+    for (const value of [manager, manager.connectionFromUrl('http://h.example/'), response]) {
+      expectNoSecret([String(value), inspect(value, { depth: 10 })]);
+    }
   });
 });
