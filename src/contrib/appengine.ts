@@ -119,8 +119,8 @@ const METHODS: ReadonlySet<string> = new Set<URLFetchMethod>(['GET', 'POST', 'HE
 const METHODS_WITH_CONTENT: ReadonlySet<string> = new Set<URLFetchMethod>(['POST', 'PUT', 'PATCH']);
 
 /**
- * Options of a request that have a meaning here. What else there is, is about connections: refused, unless it asks nothing.
- * Two are about pools, which a manager has none of, or have no effect anywhere.
+ * Options of a request that have a meaning here; assertSameHost and releaseConn have as little as with any manager. The rest
+ * is about connections: refused, unless it asks for nothing.
  */
 const AVAILABLE_OPTIONS: ReadonlySet<string> = new Set<keyof UrlopenOptions>([
   'body',
