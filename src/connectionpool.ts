@@ -156,6 +156,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   readonly retries: Retry;
   /** The proxy of this pool, if it has one, without the user-info of its URL. */
   readonly proxy: Url | null;
+  /** @internal Whether the host is a proxy that is asked for whole URLs. */
+  readonly _passesOn: boolean;
   /** Connections opened so far. */
   numConnections = 0;
   /** Requests sent so far, repeated ones counted each time. */
@@ -196,6 +198,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       ...(proxy === null ? {} : proxied(connectionSettings, proxyRoute(proxy, settings._proxyConfig, isProxy))),
     };
     const passesOn = proxy !== null && isProxy ? { lines: proxy.lines, forwardsHttps } : null;
+    this._passesOn = passesOn !== null;
     this.#writer = new MessageWriter(this.scheme, this.host, this.port, passesOn);
     this.#store = new ConnectionStore({
       pool: this,
@@ -283,7 +286,6 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         if (mustRetry(message, response, retries)) {
           const left = await retryAfterStatus(this.#attempted(message), response, retries, this.#terms(call));
           if (left === null) return await this.#finished(response, call);
-          if (message.body.kind === 'stream') message.body.assertUnspent();
           retries = left;
           continue;
         }
@@ -531,17 +533,15 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   // After a failure, or a response
 
   #attempted(message: Message): Attempted {
-    return { method: message.method, target: message.target, pool: this };
+    return { method: message.method, target: message.target, pool: this, body: message.body };
   }
 
   #terms({ signal, _watch }: ResolvedUrlopenOptions): CallTerms {
     return { signal, budget: this.#budget, watch: _watch };
   }
 
-  async #afterFailure(message: Message, error: Error, retries: Retry, call: ResolvedUrlopenOptions): Promise<Retry> {
-    const left = await retryAfterFailure(this.#attempted(message), error, retries, this.#terms(call));
-    if (message.body.kind === 'stream') message.body.assertUnspent(error);
-    return left;
+  #afterFailure(message: Message, error: Error, retries: Retry, call: ResolvedUrlopenOptions): Promise<Retry> {
+    return retryAfterFailure(this.#attempted(message), error, retries, this.#terms(call));
   }
 
   async #finished(response: HTTPResponse, call: ResolvedUrlopenOptions): Promise<HTTPResponse> {

@@ -5,8 +5,9 @@
  * draining, pauses, log lines and events are the same for either. Whether there is to be another attempt was decided
  * before (attempt.ts); what the next one writes is decided after (redirect.ts, message.ts).
  */
+import type { BodySource } from './body/source.js';
 import type { CallWatch } from './call-watch.js';
-import { MaxRetryError, type PoolDescription, RetryBudgetExhaustedError } from './exceptions.js';
+import { MaxRetryError, type PoolDescription, ResponseError, RetryBudgetExhaustedError } from './exceptions.js';
 import { withoutUserinfo } from './excerpt.js';
 import { logger } from './logging.js';
 import type { HTTPResponse } from './response.js';
@@ -20,6 +21,8 @@ export interface Attempted {
   /** As the request line had it. */
   readonly target: string;
   readonly pool: PoolDescription;
+  /** What a repetition would have to send again. */
+  readonly body: BodySource;
 }
 
 /** What the pauses and accounts of one call depend on. */
@@ -45,6 +48,7 @@ export async function retryAfterFailure(
 ): Promise<Retry> {
   const { method, target, pool } = attempted;
   const left = retries.increment({ method, url: target, error, _pool: pool });
+  assertUnspent(attempted, error);
   withdraw(terms, attempted, error, left);
   tellOfIncrement(attempted, left);
   if (logger.isWarning) {
@@ -108,11 +112,16 @@ export async function takeRedirect(
     logger.debug(POOL_LOGGER, `Redirecting ${withoutUserinfo(from.url)} -> ${withoutUserinfo(url.url)}`);
   }
   await response.drainConn();
+  terms.watch?.current?.enter('backoff');
   await left.sleepForRetry(response, sleepOptions(terms));
   return { retries: left, url };
 }
 
-/** Counts a response against the retries; null if they are used up and that is not to be raised. */
+/**
+ * Counts a response against the retries; null if they are used up and that is not to be raised.
+ *
+ * @param terms - of a repetition; null for a redirect, which may lead on without the body, and is no load of our making
+ */
 async function spend(
   attempted: Attempted,
   response: HTTPResponse,
@@ -123,7 +132,10 @@ async function spend(
   const { method, target, pool } = attempted;
   try {
     const left = retries.increment({ method, url: target, response, _pool: pool });
-    if (terms !== null) withdraw(terms, attempted, null, left);
+    if (terms !== null) {
+      assertUnspent(attempted);
+      withdraw(terms, attempted, statusFailure(response), left);
+    }
     return left;
   } catch (error) {
     if (error instanceof MaxRetryError && !raises) return null;
@@ -132,11 +144,20 @@ async function spend(
   }
 }
 
+/** @throws UnrewindableBodyError before anybody waits for an attempt that cannot be made */
+function assertUnspent({ body }: Attempted, cause?: Error): void {
+  if (body.kind === 'stream') body.assertUnspent(cause);
+}
+
 /** @throws RetryBudgetExhaustedError if the budget has nothing left for another attempt */
-function withdraw({ budget }: CallTerms, attempted: Attempted, reason: Error | null, left: Retry): void {
+function withdraw({ budget }: CallTerms, attempted: Attempted, reason: Error, left: Retry): void {
   if (budget === null || budget.tryWithdraw()) return;
   const { pool, target } = attempted;
   throw new RetryBudgetExhaustedError(pool, target, { reason, attempts: left.history });
+}
+
+function statusFailure({ status }: HTTPResponse): ResponseError {
+  return new ResponseError(ResponseError.SPECIFIC_ERROR.replace('{statusCode}', String(status)));
 }
 
 function tellOfIncrement({ target }: Attempted, left: Retry): void {

@@ -5,22 +5,28 @@
  * Pools are told apart by everything that changes how a connection behaves, so that a connection made for one configuration
  * never serves another; the one used least recently is given up when there are too many. How often a request is tried in one
  * place is the pool's to know.
+ *
+ * A manager with a proxy differs in one thing only: which pool a URL belongs to. What is not to go through TLS belongs to the
+ * pool of the proxy itself, which passes it on; the rest to pools of their own, whose connections are tunnels. So whatever
+ * chooses a pool, redirects too, goes through the proxy.
  */
 import type { BodySource } from './body/source.js';
 import { RecentlyUsedContainer } from './collections.js';
+import { connectHost } from './connection.js';
 import {
   HTTPConnectionPool,
   HTTPSConnectionPool,
   type HTTPSConnectionPoolOptions,
   portByScheme,
 } from './connectionpool.js';
-import { addCallers, LocationValueError, URLSchemeUnknown } from './exceptions.js';
-import { describe } from './excerpt.js';
-import { fieldLines, type HeadersInput } from './headers.js';
+import { addCallers, LocationValueError, ProxySchemeUnknown, URLSchemeUnknown } from './exceptions.js';
+import { describe, withoutUserinfo } from './excerpt.js';
+import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
 import { takeRedirect } from './next-attempt.js';
-import { ownOptions, positiveInteger, resolveOptions } from './options.js';
+import { boolean, ownOptions, positiveInteger, resolveOptions } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
+import { type HttpProxy, httpProxy, type ProxyConfig } from './proxy.js';
 import { type RedirectedRequest, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
@@ -36,9 +42,11 @@ import {
   watched,
 } from './request-options.js';
 import type { HTTPResponse } from './response.js';
-import { TLS_OPTION_NAMES } from './tls/options.js';
+import { tlsConfiguration } from './tls/configuration.js';
+import { TLS_OPTION_NAMES, type TlsOptions } from './tls/options.js';
+import { connectionRequiresHttpTunnel, environmentProxies } from './util/proxy.js';
 import { Retry } from './util/retry.js';
-import { isSameOrigin, parseUrl, type Url } from './util/url.js';
+import { isSameOrigin, parseUrl, Url } from './util/url.js';
 
 /** What a manager takes: its own options, and those of the pools it makes. */
 export interface PoolManagerOptions extends HTTPSConnectionPoolOptions {
@@ -48,6 +56,40 @@ export interface PoolManagerOptions extends HTTPSConnectionPoolOptions {
    * @defaultValue 10
    */
   readonly numPools?: number | undefined;
+  /**
+   * `'environment'` asks HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as they are now, for each request's proxy. Without
+   * that, nothing in the environment chooses a proxy; for one proxy for all there is {@link ProxyManager}.
+   *
+   * @defaultValue null: requests go to their hosts directly
+   * @throws {@link ProxySchemeUnknown} or {@link LocationParseError} if a variable does not hold the URL of a proxy
+   * @see Docs, "Proxies", "From the environment"
+   */
+  readonly proxy?: 'environment' | null | undefined;
+}
+
+/** What a manager for one proxy takes. */
+export interface ProxyManagerOptions extends Omit<PoolManagerOptions, 'proxy'> {
+  /**
+   * Fields for the proxy alone: sent once in CONNECT where there is a tunnel, else with each request. Never part of a request
+   * that another than the proxy receives.
+   */
+  readonly proxyHeaders?: HeadersInput | null | undefined;
+  /**
+   * What TLS with an https proxy is made of, in place of this manager's `caCerts` and `caCertDir`; of this manager's other
+   * options on TLS, none counts for the proxy.
+   */
+  readonly proxySslContext?: TlsOptions['sslContext'];
+  /** The name that the proxy's certificate must be for, in place of its host's; false for any. */
+  readonly proxyAssertHostname?: TlsOptions['assertHostname'];
+  /** The fingerprint of the proxy's certificate, as `assertFingerprint` is of a host's. */
+  readonly proxyAssertFingerprint?: TlsOptions['assertFingerprint'];
+  /**
+   * Whether an https proxy is asked for https URLs as for http ones, in place of tunnels: it then sees everything, and whether
+   * hosts are verified is its business.
+   *
+   * @defaultValue false
+   */
+  readonly useForwardingForHttps?: boolean | undefined;
 }
 
 /** What decides which pool a request belongs to. */
@@ -78,17 +120,19 @@ const MAX_KNOWN_ORIGINS = 1_024;
  * @see User Guide, "Making requests"; Advanced Usage, "Customizing pool behavior"
  */
 export class PoolManager extends RequestMethods {
-  /** The proxy of this manager; a plain one has none. */
+  /** The proxy of this manager, without the user-info of its URL; a plain one has none. */
   readonly proxy: Url | null = null;
   /** The pools, the most recently used last. */
   readonly pools: RecentlyUsedContainer<PoolKey, HTTPConnectionPool>;
-  /** The options that pools are made with. */
-  readonly connectionPoolKw: Readonly<HTTPSConnectionPoolOptions>;
+  /** The options that pools are made with. They may hold secrets: neither inspecting nor `JSON.stringify` shows them. */
+  declare readonly connectionPoolKw: Readonly<HTTPSConnectionPoolOptions>;
   /** The class of pools for each scheme; it may be changed. */
   poolClassesByScheme: Record<string, PoolClass> = { http: HTTPConnectionPool, https: HTTPSConnectionPool };
   /** What tells the pools of each scheme apart; it may be changed. */
   keyFnByScheme: Record<string, PoolKeyFunction> = { http: poolKey, https: poolKey };
 
+  /** Where the environment decides over proxies. */
+  readonly #environment: EnvironmentManagers | null;
   readonly #keyByOrigin = new Map<string, PoolKey>();
   readonly #defaultRetries: Retry;
   readonly #policy: CallPolicy;
@@ -97,9 +141,9 @@ export class PoolManager extends RequestMethods {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`Cannot use ${describe(options)} as options of a pool manager: they must be an object`);
     }
-    const { numPools, headers, ...connectionPoolKw } = ownOptions(options);
+    const { numPools, headers, proxy, ...connectionPoolKw } = ownOptions(options);
     super({ headers });
-    this.connectionPoolKw = Object.freeze(connectionPoolKw);
+    Object.defineProperty(this, 'connectionPoolKw', { value: Object.freeze(connectionPoolKw) });
     this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
     const { deadline, crossOriginHeaders } = connectionPoolKw;
     this.#policy = resolveOptions('a pool manager', { deadline, crossOriginHeaders }, POLICY_RULES, POLICY_DEFAULTS);
@@ -107,6 +151,7 @@ export class PoolManager extends RequestMethods {
     this.pools = new RecentlyUsedContainer(limit, { disposeFunc: (pool) => pool._retire() });
     // Misspelt and bad options are refused here, not at the first request.
     new HTTPSConnectionPool('localhost', connectionPoolKw).close();
+    this.#environment = asksEnvironment(proxy) ? new EnvironmentManagers({ numPools, ...connectionPoolKw }) : null;
   }
 
   /**
@@ -122,10 +167,11 @@ export class PoolManager extends RequestMethods {
     try {
       checkMethod(method);
       const first = parseUrl(url);
-      const pool = this.#poolOf(first, url);
+      const manager = this.#environment === null ? this : await this.#managerFor(first);
+      const pool = manager.#poolOf(first, url);
       const isPlain = options === undefined && call === given && this.headers.size === 0;
       const hop = isPlain ? PLAIN_HOP : resolvedAlready(hopOf(call, call.headers ?? this.headers, source));
-      const answer = await pool.urlopen(method, first.requestUri, hop);
+      const answer = await pool.urlopen(method, pool._passesOn ? first.url : first.requestUri, hop);
       const location = call.redirect && answer.getRedirectLocation();
       const response = location
         ? await this.#follow(
@@ -164,7 +210,9 @@ export class PoolManager extends RequestMethods {
     const own = ownOptions(options);
     const scheme = (own.scheme ?? 'http').toLowerCase();
     const port = own.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
-    return this.connectionFromContext({ ...this.#merged(own.poolKwargs), scheme, host, port });
+    const manager = this.#environment?.managerFor(new Url(scheme, null, connectHost(host), port)) ?? null;
+    if (manager !== null) return manager.connectionFromHost(host, options);
+    return this.connectionFromContext({ ...this._mergePoolKwargs(own.poolKwargs), scheme, host, port });
   }
 
   /** The pool for the host of a URL. */
@@ -202,6 +250,7 @@ export class PoolManager extends RequestMethods {
   /** Gives up all pools: each is closed when its requests are done. The manager can still be used. */
   clear(): void {
     this.pools.clear();
+    this.#environment?.clear();
   }
 
   /** As {@link clear}. */
@@ -240,7 +289,14 @@ export class PoolManager extends RequestMethods {
     if (!isKnown) throw withoutOrigin(url, url.url);
   }
 
-  #merged(poolKwargs: HTTPSConnectionPoolOptions | null | undefined): HTTPSConnectionPoolOptions {
+  /** The manager for a URL: this one, or that of the proxy which the environment names. */
+  async #managerFor(url: Url): Promise<PoolManager> {
+    if (url.origin === null || this.#environment === null) return this;
+    return (await this.#environment.load(url)) ?? this;
+  }
+
+  /** @internal The options of this manager, with those of a call over them. */
+  protected _mergePoolKwargs(poolKwargs: HTTPSConnectionPoolOptions | null | undefined): HTTPSConnectionPoolOptions {
     if (poolKwargs === undefined || poolKwargs === null) return this.connectionPoolKw;
     const merged: Record<string, unknown> = { ...this.connectionPoolKw };
     // As in the reference: null takes an option of the manager away.
@@ -268,7 +324,7 @@ export class PoolManager extends RequestMethods {
       if (!location) return response;
       const { method } = request;
       const { status } = response;
-      const attempted = { method, target: url.requestUri, pool: response._pool ?? this };
+      const attempted = { method, target: url.requestUri, pool: response._pool ?? this, body: request.body };
       const { removeHeadersOnRedirect: removed } = retries;
       const check = (next: Url) => this.#checkReachable(next);
       const taken = await takeRedirect(attempted, url, response, location, retries, terms, check);
@@ -283,10 +339,181 @@ export class PoolManager extends RequestMethods {
       url = taken.url;
       // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
       const hop = hopOf({ ...call, retries: taken.retries }, request.lines, request.body);
-      response = await this.#poolOf(url, url.url).urlopen(request.method, url.requestUri, resolvedAlready(hop));
+      const manager = this.#environment === null ? this : await this.#managerFor(url);
+      const pool = manager.#poolOf(url, url.url);
+      const target = pool._passesOn ? url.url : url.requestUri;
+      response = await pool.urlopen(request.method, target, resolvedAlready(hop));
       retries = response.retries ?? taken.retries;
     }
   }
+}
+
+/**
+ * A {@link PoolManager} all of whose requests go through one HTTP proxy.
+ *
+ * http URLs are asked for in absolute form, over connections to the proxy that all of them share; for https URLs the proxy is
+ * asked for tunnels by CONNECT, and TLS with the host runs inside. Credentials in the URL are for the proxy alone.
+ *
+ * @example
+ * ```ts
+ * const proxy = new ProxyManager('http://localhost:3128/');
+ * const response = await proxy.request('GET', 'http://google.com/');
+ * ```
+ * @see Advanced Usage, "Proxies"; Reference, "urllib3.poolmanager.ProxyManager"
+ */
+export class ProxyManager extends PoolManager {
+  override readonly proxy: HttpProxy['url'];
+
+  readonly #proxy: HttpProxy;
+  /** What is said of TLS with the proxy. */
+  readonly #proxyTls: TlsOptions;
+  readonly #config: ProxyConfig;
+
+  /**
+   * @param proxyUrl - `http://` or `https://`, with user-info for Basic authentication if the proxy wants that; the ports are 80
+   *   and 443 by default. A pool stands for its scheme, host and port
+   * @throws {@link ProxySchemeUnknown} for another scheme or none, {@link LocationValueError} without a host, TypeError,
+   *   RangeError, {@link SSLError} or InvalidHeader for options that cannot be used
+   */
+  constructor(proxyUrl: string | Url | HTTPConnectionPool, options: ProxyManagerOptions = {}) {
+    const given = ownOptions(options);
+    const { proxyHeaders, proxySslContext, proxyAssertHostname, proxyAssertFingerprint, ...others } = given;
+    const { useForwardingForHttps, ...rest } = others;
+    if (Object.hasOwn(rest, 'proxy')) {
+      throw new TypeError(
+        'Cannot use option "proxy": a proxy manager has no such option, its proxy is the first argument',
+      );
+    }
+    const proxy = httpProxy(proxyUrl instanceof HTTPConnectionPool ? urlOf(proxyUrl) : proxyUrl, proxyHeaders ?? null);
+    const { caCerts, caCertDir } = rest;
+    const authorities = proxySslContext == null ? { caCerts, caCertDir } : { sslContext: proxySslContext };
+    const proxyTls = {
+      ...authorities,
+      assertHostname: proxyAssertHostname,
+      assertFingerprint: proxyAssertFingerprint,
+    };
+    const config: ProxyConfig = {
+      tls: proxy.url.scheme === 'https' ? tlsConfiguration(proxyTls) : null,
+      useForwardingForHttps: boolean('useForwardingForHttps', useForwardingForHttps ?? false),
+    };
+    super({ ...rest, _proxy: proxy.url, _proxyHeaders: proxy.lines, _proxyConfig: config });
+    this.proxy = proxy.url;
+    this.#proxy = proxy;
+    this.#proxyTls = proxyTls;
+    this.#config = config;
+  }
+
+  /** The fields for the proxy, the credentials of its URL among them; a copy. */
+  get proxyHeaders(): HTTPHeaderDict {
+    return new HTTPHeaderDict(this.#proxy.lines);
+  }
+
+  /** The pool for a host: of tunnels to it where it is to be reached over TLS, else that of the proxy. */
+  override connectionFromHost(
+    host: string,
+    options: {
+      readonly port?: number | null | undefined;
+      readonly scheme?: string | null | undefined;
+      readonly poolKwargs?: HTTPSConnectionPoolOptions | null | undefined;
+    } = {},
+  ): HTTPConnectionPool {
+    const own = ownOptions(options);
+    const scheme = (own.scheme ?? 'http').toLowerCase();
+    const isTunnelled = connectionRequiresHttpTunnel(this.proxy, this.#config, scheme);
+    if (isTunnelled || typeof host !== 'string' || host === '') return super.connectionFromHost(host, options);
+    return this.connectionFromContext({
+      ...withoutTls({ ...this._mergePoolKwargs(own.poolKwargs), scheme: this.proxy.scheme, host: this.proxy.host }),
+      ...this.#proxyTls,
+      port: this.proxy.port,
+      _forwards: true,
+    });
+  }
+
+  override toString(): string {
+    return `ProxyManager(proxy=${this.proxy}, pools=${this.pools.size})`;
+  }
+}
+
+/**
+ * A manager all of whose requests go through the proxy at a URL: `new ProxyManager(url, options)`.
+ *
+ * @see Reference, "urllib3.poolmanager.proxy_from_url"
+ */
+export function proxyFromUrl(url: string, options: ProxyManagerOptions = {}): ProxyManager {
+  return new ProxyManager(url, options);
+}
+
+/**
+ * A manager whose requests go through the proxies that the environment names, as it is now:
+ * `new PoolManager({ ...options, proxy: 'environment' })`.
+ */
+export function proxyFromEnvironment(options: Omit<PoolManagerOptions, 'proxy'> = {}): PoolManager {
+  return new PoolManager({ ...options, proxy: 'environment' });
+}
+
+/** The proxies of the environment, with a manager for each: what is one proxy's never meets another. */
+class EnvironmentManagers {
+  readonly #proxies = environmentProxies();
+  readonly #options: Omit<PoolManagerOptions, 'proxy'>;
+  readonly #managers = new Map<string, PoolManager>();
+  /** Loaded when it is wanted. */
+  #SocksManager: SocksManagerClass | null = null;
+
+  constructor(options: Omit<PoolManagerOptions, 'proxy'>) {
+    this.#options = options;
+  }
+
+  /** As {@link managerFor}, after what the proxy needs has been loaded. */
+  async load(url: Url): Promise<PoolManager | null> {
+    if (this.#SocksManager === null && isSocks(this.#proxies.proxyFor(url))) {
+      // By a name that is no literal, for it is a part of its own that builds on this module: it is known at run time only.
+      const loaded: { readonly SOCKSProxyManager: SocksManagerClass } = await import(SOCKS_MODULE);
+      this.#SocksManager = loaded.SOCKSProxyManager;
+    }
+    return this.managerFor(url);
+  }
+
+  /** The manager of the proxy for a URL; null if there is none. */
+  managerFor(url: Url): PoolManager | null {
+    const proxy = this.#proxies.proxyFor(url);
+    if (proxy === null) return null;
+    const known = this.#managers.get(proxy);
+    if (known !== undefined) return known;
+    const manager = isSocks(proxy) ? this.#socksManager(proxy) : new ProxyManager(proxy, this.#options);
+    this.#managers.set(proxy, manager);
+    return manager;
+  }
+
+  clear(): void {
+    for (const manager of this.#managers.values()) manager.clear();
+  }
+
+  #socksManager(proxy: string): PoolManager {
+    if (this.#SocksManager !== null) return new this.#SocksManager(proxy, this.#options);
+    const detail = 'the support of SOCKS is loaded by the first request, and none was made yet';
+    throw new ProxySchemeUnknown(parseUrl(proxy).scheme, { detail });
+  }
+}
+
+const SOCKS_MODULE: string = './contrib/socks.js';
+
+type SocksManagerClass = new (proxyUrl: string, options: Omit<PoolManagerOptions, 'proxy'>) => PoolManager;
+
+function isSocks(proxy: string | null): boolean {
+  return proxy?.startsWith('socks') === true;
+}
+
+function asksEnvironment(proxy: unknown): boolean {
+  if (proxy === undefined || proxy === null) return false;
+  if (proxy === 'environment') return true;
+  const shown = typeof proxy === 'string' ? withoutUserinfo(proxy) : proxy;
+  throw new TypeError(
+    `Cannot use proxy ${describe(shown)}: it must be "environment"; for a proxy of your own, make a ProxyManager`,
+  );
+}
+
+function urlOf({ scheme, host, port }: HTTPConnectionPool): Url {
+  return new Url(scheme, null, host, port);
 }
 
 /** What a pool is told of one hop: redirects are the manager's to follow. */
