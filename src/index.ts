@@ -6,11 +6,13 @@ export { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool } from './co
 export * as exceptions from './exceptions.js';
 export { encodeMultipartFormdata } from './filepost.js';
 export { HTTPHeaderDict } from './headers.js';
+export { addLogHandler, addStderrLogger, setLogLevel } from './logging.js';
 export { PoolManager } from './poolmanager.js';
 export { HTTPResponse } from './response.js';
 export { request } from './top-level.js';
 export { makeHeaders } from './util/request.js';
 export { Retry } from './util/retry.js';
+export { RetryBudget } from './util/retry-budget.js';
 export { Timeout } from './util/timeout.js';
 export { getHost } from './util/url.js';
 export { VERSION } from './version.js';

@@ -19,6 +19,10 @@ test('urllib3 offers the names that the reference offers at its top, and those o
     'makeHeaders',
     'HTTPHeaderDict',
     'request',
+    'addLogHandler',
+    'addStderrLogger',
+    'RetryBudget',
+    'setLogLevel',
   ]) {
     expect(names, name).toHaveProperty(name, expect.any(Function));
   }
