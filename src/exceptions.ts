@@ -32,8 +32,8 @@
  * Where Python has two bases, the first is extended and `instanceof` answers for both. What was wrong on the operating
  * system's or TLS's side is the `cause`, and its code is `code`; what we know of the place is `phase` and `address`.
  *
- * Errors are made to be logged: the text is one line, without the user-info of URLs and what is named like a secret in their queries (excerpt.ts); pools and what peers sent
- * are there for code, but neither inspecting nor `JSON.stringify` shows them.
+ * Errors are made to be logged: the text is one line, without the user-info of URLs and what is named like a secret in their
+ * queries (excerpt.ts); pools and what peers sent are there for code, but neither inspecting nor `JSON.stringify` shows them.
  */
 import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutSecrets } from './excerpt.js';
 

@@ -1,6 +1,9 @@
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectionFromUrl } from '../src/connectionpool.js';
 import * as exceptions from '../src/exceptions.js';
+import { PoolManager, ProxyManager } from '../src/poolmanager.js';
+import { ok, type Peer, reply, startPeer } from './pool-peers.js';
 
 const {
   addCallers,
@@ -526,4 +529,93 @@ test('SSLError does not print the certificate that Node hangs on its cause', () 
   expect(inspect(error, { depth: 10 })).not.toContain('Buffer');
   expect([cause.cert.raw.length, error.code]).toEqual([1, 'ERR_TLS']);
   expect(new exceptions.SSLError().message).toBe('');
+});
+
+describe('the error of a request', () => {
+  let peer: Peer;
+  beforeAll(async () => {
+    peer = await startPeer(({ method, target }, socket) => {
+      if (method === 'CONNECT') return target.startsWith('no.') ? reply(407) : 'HTTP/1.1 200 OK\r\n\r\nnot TLS';
+      if (target === '/reset') socket.resetAndDestroy();
+      if (target === '/short') socket.end('HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc');
+      if (target === '/half') return 'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc';
+      return target === '/ok' ? ok() : undefined;
+    });
+  });
+  afterAll(() => peer[Symbol.asyncDispose]());
+
+  type Attempt = (options: { readonly retries: false | number }) => Promise<unknown>;
+
+  /** What is asked for, the phase that it fails in, and the peer that it names: `peer` is ours, null none, `any` either. */
+  const CASES: [name: string, phase: exceptions.Phase, address: string | null, attempt: Attempt][] = [
+    [
+      'a refused connection',
+      'connect',
+      '127.0.0.1:1',
+      (o) => new PoolManager().request('GET', 'http://127.0.0.1:1/', o),
+    ],
+    ['a reset', 'wait', 'peer', (o) => new PoolManager().request('GET', `${peer.url}/reset`, o)],
+    [
+      'a silent peer',
+      'wait',
+      'peer',
+      (o) => new PoolManager().request('GET', `${peer.url}/silent`, { ...o, timeout: 0.05 }),
+    ],
+    ['a short body', 'content', 'peer', (o) => new PoolManager().request('GET', `${peer.url}/short`, o)],
+    [
+      'a body that stalls',
+      'content',
+      'peer',
+      (o) => new PoolManager().request('GET', `${peer.url}/half`, { ...o, timeout: 0.05 }),
+    ],
+    [
+      'a name without address',
+      'resolve',
+      null,
+      (o) => {
+        const pool = connectionFromUrl('http://nx.example/', {
+          lookup: (_name, _options, done) => done(refused, '', 4),
+        });
+        return pool.request('GET', '/', o);
+      },
+    ],
+    [
+      'a pool without a free connection',
+      'queue',
+      null,
+      async (o) => {
+        await using busy = connectionFromUrl(peer.url, { block: true, maxsize: 1 });
+        await using _held = await busy.request('GET', '/half', { preloadContent: false });
+        return await busy.request('GET', '/ok', { ...o, poolTimeout: 0.01 });
+      },
+    ],
+    [
+      'a proxy that refuses a tunnel',
+      'proxy',
+      'any',
+      (o) => new ProxyManager(peer.url).request('GET', 'https://no.example/', o),
+    ],
+    ['a peer without TLS', 'tls', 'any', (o) => new ProxyManager(peer.url).request('GET', 'https://tls.example/', o)],
+  ];
+
+  /** The one whose line must be in the stack (M15). */
+  async function whoeverAsked(attempt: Attempt, retries: false | number): Promise<unknown> {
+    try {
+      return await attempt({ retries });
+    } catch (error) {
+      return error;
+    }
+  }
+
+  test.each(CASES)('%s: says phase %s and address %s, and whose request it was', async (_, phase, address, attempt) => {
+    for (const retries of [false, 0] as const) {
+      const error = await whoeverAsked(attempt, retries);
+      if (!(error instanceof HTTPError)) throw error;
+      const ours = `127.0.0.1:${peer.port}`;
+      expect(error.phase).toBe(phase);
+      if (address === 'any') expect([ours, null]).toContain(error.address);
+      else expect(error.address).toBe(address === 'peer' ? ours : address);
+      expect(error.stack).toContain('whoeverAsked');
+    }
+  });
 });
