@@ -466,9 +466,8 @@ class EnvironmentManagers {
   /** As {@link managerFor}, after what the proxy needs has been loaded. */
   async load(url: Url): Promise<PoolManager | null> {
     if (this.#SocksManager === null && isSocks(this.#proxies.proxyFor(url))) {
-      // By a name that is no literal, for it is a part of its own that builds on this module: it is known at run time only.
-      const loaded: { readonly SOCKSProxyManager: SocksManagerClass } = await import(SOCKS_MODULE);
-      this.#SocksManager = loaded.SOCKSProxyManager;
+      // biome-ignore lint/suspicious/noImportCycles: loaded on demand, when both modules have long been complete
+      this.#SocksManager = (await import('./contrib/socks.js')).SOCKSProxyManager;
     }
     return this.managerFor(url);
   }
@@ -494,8 +493,6 @@ class EnvironmentManagers {
     throw new ProxySchemeUnknown(parseUrl(proxy).scheme, { detail });
   }
 }
-
-const SOCKS_MODULE: string = './contrib/socks.js';
 
 type SocksManagerClass = new (proxyUrl: string, options: Omit<PoolManagerOptions, 'proxy'>) => PoolManager;
 

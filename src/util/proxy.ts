@@ -24,6 +24,22 @@ export interface EnvironmentProxies {
   proxyFor(url: Url | string): string | null;
 }
 
+/**
+ * Whether a request goes through a tunnel that the proxy is asked for by CONNECT: what is to be reached over TLS does, unless
+ * a proxy that is itself reached over TLS is trusted with it.
+ *
+ * @param destinationScheme - of the URL that is requested
+ * @see urllib3 2.x, "urllib3.util.proxy.connection_requires_http_tunnel"
+ */
+export function connectionRequiresHttpTunnel(
+  proxyUrl?: Url | null,
+  proxyConfig?: { readonly useForwardingForHttps: boolean } | null,
+  destinationScheme?: string | null,
+): boolean {
+  if (proxyUrl === undefined || proxyUrl === null || destinationScheme === 'http') return false;
+  return !(proxyUrl.scheme === 'https' && proxyConfig?.useForwardingForHttps === true);
+}
+
 /** Schemes of proxies. */
 const PROXY_SCHEMES: ReadonlySet<string | null> = new Set(['http', 'https', 'socks4', 'socks4a', 'socks5', 'socks5h']);
 
