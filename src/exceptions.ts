@@ -35,14 +35,18 @@
  * Errors are made to be logged: the text is one line, without the user-info of URLs and what is named like a secret in their
  * queries (excerpt.ts); pools and what peers sent are there for code, but neither inspecting nor `JSON.stringify` shows them.
  */
-import { describe, excerpt, oneLine, withoutPossibleUserinfo, withoutSecrets } from './excerpt.js';
+import {
+  type AttemptBill,
+  attemptBill,
+  type FailedAttempt,
+  failedAttempt,
+  type Phase,
+  shownBill,
+} from './attempt-records.js';
+import { attemptJSON, type CauseJSON, type ErrorJSON, errorJSON } from './error-json.js';
+import { excerpt, oneLine, withoutPossibleUserinfo, withoutSecrets } from './excerpt.js';
 
-/**
- * What was going on: waiting for a connection of the pool (`queue`), asking for the host's addresses (`resolve`), connecting,
- * being let through by a `proxy`, the handshake of TLS, sending the request, waiting for the head of the response, receiving
- * its `content`.
- */
-export type Phase = 'queue' | 'resolve' | 'connect' | 'proxy' | 'tls' | 'send' | 'wait' | 'content';
+export type { AttemptBill, CauseJSON, ErrorJSON, FailedAttempt, Phase };
 
 /** What an error says of the pool or connection it happened in: only its text is used. */
 export interface PoolDescription {
@@ -59,52 +63,6 @@ export interface HTTPErrorOptions {
   readonly address?: string | null | undefined;
 }
 
-/** One attempt that failed, or was redirected, as {@link MaxRetryError} lists it. */
-export interface FailedAttempt {
-  readonly method: string | null;
-  /** Without secrets. */
-  readonly url: string | null;
-  readonly error: Error | null;
-  /** The status of the response, where that was the failure. */
-  readonly status: number | null;
-  readonly redirectLocation: string | null;
-}
-
-/** What one attempt took, as {@link DeadlineExceededError} lists it. */
-export interface AttemptBill {
-  readonly method: string;
-  /** Without secrets. */
-  readonly url: string;
-  /** In their order; `backoff` is the wait after the attempt. */
-  readonly phases: readonly { readonly phase: Phase | 'backoff'; readonly seconds: number }[];
-  /** How it ended: the name of an error, a status; empty for the one that the deadline ended. */
-  readonly outcome: string;
-}
-
-/** A cause, as {@link HTTPError.toJSON} gives it. */
-export interface CauseJSON {
-  readonly name: string;
-  readonly message: string;
-  readonly code: string | null;
-  readonly cause: CauseJSON | null;
-}
-
-/** What {@link HTTPError.toJSON} gives: plain data without secrets, pools or stacks. */
-export interface ErrorJSON extends CauseJSON {
-  readonly phase: Phase | null;
-  readonly address: string | null;
-  /** Of errors about one URL. */
-  readonly url?: string;
-  /** Of a {@link MaxRetryError}; the errors without their causes. */
-  readonly attempts?: readonly (Omit<FailedAttempt, 'error'> & { readonly error: Omit<CauseJSON, 'cause'> | null })[];
-  /** Of a {@link DeadlineExceededError}: seconds. */
-  readonly deadline?: number;
-  /** Of a {@link DeadlineExceededError}. */
-  readonly bill?: readonly AttemptBill[];
-  /** Of a {@link ProxyError}. */
-  readonly status?: number | null;
-}
-
 type ErrorClass = { readonly prototype: object };
 
 /** [class, its second base], for classes that have two in the reference. */
@@ -112,12 +70,6 @@ const SECOND_BASES: [ErrorClass, ErrorClass][] = [];
 
 /** How far `code` looks down the chain of causes: a peer-driven chain must not become an endless walk. */
 const MAX_CAUSES = 16;
-
-/** The longest URL in a bill: six of them are one message. */
-const MAX_BILL_URL = 200;
-
-/** How many causes an error has in JSON. */
-const MAX_JSON_CAUSES = 8;
 
 /**
  * The base of every error of this library.
@@ -157,7 +109,7 @@ export class HTTPError extends Error {
 
   /** Plain data to log: what happened, where, and why, down eight causes; no stack, no secrets. */
   toJSON(): ErrorJSON {
-    return errorJSON(this, new Set());
+    return errorJSON(this, details(this), (cause) => (cause instanceof HTTPError ? details(cause) : null));
   }
 
   static override [Symbol.hasInstance](value: unknown): boolean {
@@ -710,74 +662,14 @@ function ofCauses<T>(error: Error, ask: (cause: Error) => T | undefined): T | un
   return undefined;
 }
 
-function failedAttempt({ method, url, error, status, redirectLocation }: FailedAttempt): FailedAttempt {
-  return Object.freeze({
-    method,
-    url: url === null ? null : withoutSecrets(url),
-    error,
-    status,
-    redirectLocation: redirectLocation === null ? null : withoutSecrets(redirectLocation),
-  });
-}
-
-function attemptBill({ method, url, phases, outcome }: AttemptBill): AttemptBill {
-  const copies = phases.map(({ phase, seconds }) => Object.freeze({ phase, seconds }));
-  return Object.freeze({ method, url: withoutSecrets(url), phases: Object.freeze(copies), outcome });
-}
-
-/** The first and the last three attempts: those between are like them, and a message must end. */
-function shownBill(bill: readonly AttemptBill[]): string {
-  if (bill.length <= 6) return bill.map(shownAttempt).join(', ');
-  const first = bill.slice(0, 3).map(shownAttempt);
-  const last = bill.slice(-3).map(shownAttempt);
-  return [...first, `... ${bill.length - 6} more ...`, ...last].join(', ');
-}
-
-function shownAttempt({ method, url, phases, outcome }: AttemptBill): string {
-  const target = withoutSecrets(url);
-  const took = phases.filter(({ phase }) => phase !== 'backoff').map(shownPhase);
-  const waits = phases.filter(({ phase }) => phase === 'backoff').map((wait) => `, ${shownPhase(wait)}`);
-  const end = outcome === '' ? '' : `: ${outcome}`;
-  const shown = target.length > MAX_BILL_URL ? `${target.slice(0, MAX_BILL_URL)}...` : target;
-  return `${method} ${shown} [${took.join(', ')}${end}]${waits.join('')}`;
-}
-
-function shownPhase({ phase, seconds }: AttemptBill['phases'][number]): string {
-  return `${phase} ${seconds.toFixed(3)}`;
-}
-
-function errorJSON(error: HTTPError, above: Set<unknown>): ErrorJSON {
-  const { phase, address } = error;
-  return { ...summary(error), phase, address, ...details(error), cause: causeJSON(error, above) };
-}
-
 /** What an error has beside what all have. */
-function details(error: HTTPError): Pick<ErrorJSON, 'url' | 'attempts' | 'deadline' | 'bill' | 'status'> {
-  if (error instanceof ProxyError) return { status: error.status };
-  if (error instanceof DeadlineExceededError) return { deadline: error.deadline, bill: error.bill };
-  if (error instanceof MaxRetryError) return { url: error.url, attempts: error.attempts.map(attemptJSON) };
-  return error instanceof RequestError ? { url: error.url } : {};
-}
-
-function attemptJSON(attempt: FailedAttempt) {
-  return { ...attempt, error: attempt.error === null ? null : summary(attempt.error) };
-}
-
-function summary(error: Error): Omit<CauseJSON, 'cause'> {
-  const code: unknown = error instanceof HTTPError ? error.code : ownValue(error, 'code');
-  // What a caller of ours threw may have any name and message.
-  const [name, message] = [String(error.name), oneLine(String(error.message))];
-  return { name, message, code: typeof code === 'string' ? code : null };
-}
-
-/** @param above - the errors that this one was a cause of: it must not be one of its own */
-function causeJSON(error: Error, above: Set<unknown>): CauseJSON | null {
-  const { cause } = error;
-  above.add(error);
-  if (cause === undefined || above.has(cause) || above.size > MAX_JSON_CAUSES) return null;
-  if (cause instanceof HTTPError) return errorJSON(cause, above);
-  if (cause instanceof Error) return { ...summary(cause), cause: causeJSON(cause, above) };
-  return { name: typeof cause, message: describe(cause), code: null, cause: null };
+function details(error: HTTPError): Omit<ErrorJSON, keyof CauseJSON> {
+  const { phase, address } = error;
+  const where = { phase, address };
+  if (error instanceof ProxyError) return { ...where, status: error.status };
+  if (error instanceof DeadlineExceededError) return { ...where, deadline: error.deadline, bill: error.bill };
+  if (error instanceof MaxRetryError) return { ...where, url: error.url, attempts: error.attempts.map(attemptJSON) };
+  return error instanceof RequestError ? { ...where, url: error.url } : where;
 }
 
 function isA(value: unknown, errorClass: ErrorClass): boolean {
