@@ -19,6 +19,7 @@ import type { RequestFraming } from '../http1/request-head.js';
 import type { ResponseHead } from '../http1/response-head.js';
 import { ResponseParser } from '../http1/response-parser.js';
 import type { ExchangeWatcher } from '../timings.js';
+import { lateFailure } from '../tls/failure.js';
 import { Link, type LinkReceiver } from '../transport/link.js';
 import { timerMs } from '../util/timeout.js';
 import { BodyWriter } from './body-writer.js';
@@ -258,7 +259,7 @@ export class Session implements LinkReceiver, ContentFlow {
       const cause = error ?? undefined;
       const what = this.#parser.hasBegun ? 'Connection broken' : 'Connection aborted.';
       const detail = error === null ? '' : `${what.endsWith('.') ? '' : ':'} ${error.message}`;
-      this.#fail(this.#state.exchange, new ProtocolError(`${what}${detail}`, { cause }));
+      this.#fail(this.#state.exchange, lateFailure(error) ?? new ProtocolError(`${what}${detail}`, { cause }));
     } else {
       this.#closeLink();
     }

@@ -206,15 +206,23 @@ function keylogFile(given: ResolvedTlsOptions, base: ContextSnapshot): string | 
 /** A name in the spelling that certificates have, or an address; null for none. */
 function hostOrNull(name: string, value: unknown): string | null {
   const text = textOrNull(name, value);
-  return text === null ? null : certificateName(text);
+  return text === null ? null : certificateName(name, text);
 }
 
-/** @throws {@link LocationParseError} for text that no certificate can be for */
-function certificateName(text: string): string {
+/** @throws TypeError for text that no certificate can be for */
+function certificateName(option: string, text: string): string {
   const host = text.endsWith('.') ? text.slice(0, -1) : text;
   const bare = /^\[(.*)\]$/.exec(host)?.[1] ?? host;
   if (isIP(bare) !== 0) return bare.replace(/%.*/, '');
-  return normalizeName(host, (detail) => new LocationParseError(text, { detail }));
+  let why = '';
+  try {
+    return normalizeName(host, (detail) => {
+      why = detail;
+      return new LocationParseError(text, { detail });
+    });
+  } catch (cause) {
+    throw new TypeError(`Cannot use ${option} ${describe(text)}: ${why}`, { cause });
+  }
 }
 
 function protocolsOrNull(name: string, value: unknown): readonly string[] | null {

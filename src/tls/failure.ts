@@ -29,7 +29,7 @@ export class CertificateRefused extends Error {
 
 /** The certificate is not for the host. The code is the one that Node's own check gives. */
 export function wrongHost(certificate: CertificateFacts, name: string): CertificateRefused {
-  const message = `the certificate of the server ${presentedNames(certificate)}, not for ${excerpt(name)}`;
+  const message = `the certificate of the server ${presentedNames(certificate, name)}`;
   return new CertificateRefused('ERR_TLS_CERT_ALTNAME_INVALID', message);
 }
 
@@ -96,7 +96,7 @@ function ofChain(code: string, chain: Chain): string | null {
     case 'DEPTH_ZERO_SELF_SIGNED_CERT':
       return `${certificateText(leaf, 0)} is self-signed: no authority that is trusted vouches for it`;
     case 'SELF_SIGNED_CERT_IN_CHAIN':
-      return `${certificateText(leaf, 0)} comes from ${issuerText(chain.at(-1))}, which is not an authority that is trusted`;
+      return `${certificateText(leaf, 0)} comes from ${issuerText(chain.at(-1))}, an authority that is not trusted`;
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
     case 'UNABLE_TO_GET_ISSUER_CERT':
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':

@@ -142,6 +142,14 @@ export async function secured(
   }
 }
 
+/**
+ * The certificate that the peer of a verified socket has proved to be its own, in DER: shown in this handshake, or in that of
+ * the session that was resumed, where Node has none. Null without one, and for a socket that is not ours or not verified yet.
+ */
+export function peerCertificate(socket: Socket): Buffer | null {
+  return attempts.get(socket)?.resumable?.certificate ?? null;
+}
+
 function newAttempt(to: TlsPeer, configuration: TlsConfiguration): Attempt {
   const offered = configuration.sessions.take(serverOf(to));
   return { to, configuration, offered, early: [], presented: null, refusedChain: [], resumable: null };
@@ -195,7 +203,8 @@ function begun(socket: TLSSocket, attempt: Attempt): TLSSocket {
       attempt.refusedChain = chainOf(attempt.presented ?? socket.getPeerCertificate(true));
     }
     // Never sent to anybody: it can be used yet.
-    if (socket.connecting && attempt.offered?.isSingleUse) keepAgain(attempt, attempt.offered);
+    if (socket.connecting && attempt.offered !== null)
+      configuration.sessions.putBack(serverOf(attempt.to), attempt.offered);
     return socket.destroy(error);
   };
   return socket;
@@ -203,10 +212,6 @@ function begun(socket: TLSSocket, attempt: Attempt): TLSSocket {
 
 function keep({ configuration, to, resumable }: Attempt, session: Buffer): void {
   if (resumable !== null) configuration.sessions.keep(serverOf(to), { ...resumable, session });
-}
-
-function keepAgain({ configuration, to }: Attempt, offered: Resumable): void {
-  configuration.sessions.keep(serverOf(to), offered);
 }
 
 class Handshake implements Wait<void> {
@@ -276,6 +281,8 @@ function verify(socket: TLSSocket, attempt: Attempt): void {
   // The peer of a resumed session has proved that it is the one that has shown this certificate before.
   const certificate = isReused ? (offered?.certificate ?? null) : (shown?.raw ?? null);
   if (verifiesChain || fingerprint !== null) checkCertificate(certificate, attempt);
+  // A server that does not take its session back has lost what it belongs to, and the others with it.
+  if (offered !== null && !isReused) configuration.sessions.forget(serverOf(attempt.to));
   attempt.resumable = {
     certificate,
     expiresMs: isReused ? (offered?.expiresMs ?? 0) : expiryOf(shown),

@@ -64,18 +64,22 @@ export function addressBytes(address: string): Buffer {
   return bytes;
 }
 
-/** Says for a message whom a certificate is for: the first of its names, and how many more there are. */
-export function presentedNames(certificate: CertificateFacts): string {
+/** Says for a message whom a certificate is for, the first of its names and how many more there are, and for whom not. */
+export function presentedNames(certificate: CertificateFacts, host: string): string {
   const { dnsNames, addresses, hasAlternativeNames, subject } = certificate;
   const count = dnsNames.length + addresses.length;
+  // A DNS name that looks like an address is none.
+  const kind = (name: string) => (isIP(host) === 0 ? '' : name);
+  const refused = `not for ${kind('the address ')}${excerpt(host)}`;
   if (count === 0) {
     const list = hasAlternativeNames ? 'no DNS name and no address' : 'no list of names (subjectAltName)';
-    return `has ${list}, only the common name ${excerpt(nameText(subject))}`;
+    return `has ${list}, only the common name ${excerpt(nameText(subject))}, and is ${refused}`;
   }
-  const shown = [...dnsNames.slice(0, MAX_NAMES_SHOWN), ...addresses.slice(0, MAX_NAMES_SHOWN).map(addressText)];
-  const names = shown.slice(0, MAX_NAMES_SHOWN).map(excerpt);
+  const names = dnsNames.slice(0, MAX_NAMES_SHOWN).map((name) => `${kind('the DNS name ')}${excerpt(name)}`);
+  const room = MAX_NAMES_SHOWN - names.length;
+  names.push(...addresses.slice(0, room).map((address) => `${kind('the address ')}${excerpt(addressText(address))}`));
   const more = count - names.length;
-  return `is for ${names.join(', ')}${more === 0 ? '' : ` and ${more} more`}`;
+  return `is for ${names.join(', ')}${more === 0 ? '' : ` and ${more} more`}, ${refused}`;
 }
 
 function addressText(bytes: Buffer): string {

@@ -152,7 +152,9 @@ export function versionsOf(protocol: Protocol): VersionRange {
     case PROTOCOL_TLSv1_2:
       return { minimum: 'TLSv1.2', maximum: 'TLSv1.2' };
     default:
-      throw new TypeError(`Cannot use SSL ${protocol === PROTOCOL_SSLv2 ? 2 : 3}: Node speaks TLS 1.0 to 1.3 only`);
+      throw new TypeError(
+        `Cannot use sslVersion "SSLv${protocol === PROTOCOL_SSLv2 ? 2 : 3}": it must be one of TLS, which is all that Node speaks`,
+      );
   }
 }
 
@@ -183,7 +185,9 @@ export function resolveTlsVersion(name: string, candidate: unknown): SecureVersi
 /** @throws RangeError for a range in which there is no version */
 export function versionRange(minimum: SecureVersion, maximum: SecureVersion): VersionRange {
   if (VERSIONS.indexOf(minimum) > VERSIONS.indexOf(maximum)) {
-    throw new RangeError(`Cannot use TLS from "${minimum}" to "${maximum}": there is no version in this range`);
+    throw new RangeError(
+      `Cannot use sslMinimumVersion "${minimum}" with sslMaximumVersion "${maximum}": there is no version between them`,
+    );
   }
   return { minimum, maximum };
 }

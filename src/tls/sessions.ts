@@ -5,8 +5,9 @@
  * only of a connection that was verified, together with the certificate it was verified by, inside the one configuration it
  * was verified under, for one host, port and role (SEC-063, SEC-064). The certificate is checked again by whoever resumes.
  *
- * Tickets of TLS 1.3 are used once (RFC 8446 appendix C.4), so that connections cannot be linked; those of TLS 1.2 serve
- * again. Nothing here is weak or timed: what a configuration holds goes when its pool goes.
+ * Tickets of TLS 1.3 are used once where there are more (RFC 8446 appendix C.4), so that an observer cannot link connections;
+ * the last one serves until others come, for some servers (Node's are such) give no ticket to who resumes. Sessions of TLS 1.2
+ * serve again anyway. Nothing here is weak or timed: what a configuration holds goes when its pool goes.
  */
 import { RecentlyUsedContainer } from '../collections.js';
 
@@ -18,7 +19,7 @@ export interface Resumable {
   readonly certificate: Buffer | null;
   /** When a certificate of the chain expires, and the verification with it. */
   readonly expiresMs: number;
-  /** Whether it may be offered only once. */
+  /** Whether it is to be offered only once, if others are there. */
   readonly isSingleUse: boolean;
 }
 
@@ -39,7 +40,7 @@ export class SessionStore {
     const sessions = this.#byServer.get(server);
     for (let newest = sessions?.at(-1); newest !== undefined; newest = sessions?.at(-1)) {
       const isExpired = newest.expiresMs <= nowMs;
-      if (isExpired || newest.isSingleUse) sessions?.pop();
+      if (isExpired || (newest.isSingleUse && sessions !== undefined && sessions.length > 1)) sessions?.pop();
       if (!isExpired) return newest;
     }
     return null;
@@ -57,6 +58,13 @@ export class SessionStore {
     if (!kept.isSingleUse) sessions.length = 0;
     sessions.push(kept);
     if (sessions.length > MAX_SESSIONS) sessions.shift();
+  }
+
+  /** Keeps a session again that {@link take} gave, and that was offered to nobody. */
+  putBack(server: string, resumable: Resumable): void {
+    const sessions = this.#byServer.get(server);
+    if (sessions === undefined) this.#byServer.set(server, [resumable]);
+    else if (!sessions.includes(resumable)) sessions.push(resumable);
   }
 
   /** Drops all sessions of a server. */
