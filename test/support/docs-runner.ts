@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { startHttpbin } from 'urllib3/testing';
+import { socksServer } from './socks-server.js';
 
 export interface DocsJob {
   /** Each a module of JavaScript. */
@@ -30,6 +31,9 @@ export type DocsReport = Readonly<Record<string, BlockReport>>;
 const { blocks, tls }: DocsJob = JSON.parse(readFileSync('job.json', 'utf8'));
 const plain = await startHttpbin();
 const secure = await startHttpbin({ tls });
+const socks = await socksServer();
+const urlfetch = await startUrlfetchServer();
+Object.assign(process.env, { API_HOST: urlfetch.host, API_PORT: String(urlfetch.port) });
 
 /** What the documentation says, and what it is here. */
 const SERVERS: readonly (readonly [shown: string, real: string])[] = [
@@ -37,13 +41,16 @@ const SERVERS: readonly (readonly [shown: string, real: string])[] = [
   ['https://intranet.example.com', `https://localhost:${secure.port}`],
 ];
 
+/** The same for hosts that stand behind another scheme than http. */
+const HOSTS: typeof SERVERS = [['proxy.example.com:1080', `127.0.0.1:${socks.port}`]];
+
 /** Enough that those that wait hold up nobody, and not so many that one holds up the clocks of all. */
 const LANES = 12;
 
 const report: Record<string, BlockReport> = {};
 const waiting = [...blocks];
 await Promise.all(Array.from({ length: LANES }, runLane));
-await Promise.all([plain.close(), secure.close()]);
+await Promise.all([plain.close(), secure.close(), socks[Symbol.asyncDispose](), urlfetch.close()]);
 writeFileSync('report.json', JSON.stringify(report));
 
 async function runLane(): Promise<void> {
@@ -80,12 +87,13 @@ function recorder(printed: string[]): Console {
 }
 
 function withRealServers(code: string): string {
-  return SERVERS.reduce((text, [shown, real]) => text.replaceAll(shown, real), code);
+  return [...SERVERS, ...HOSTS].reduce((text, [shown, real]) => text.replaceAll(shown, real), code);
 }
 
 /** Also where a server is named without its scheme, as in Host. */
 function withShownServers(output: string): string {
+  const hosts = HOSTS.reduce((text, [shown, real]) => text.replaceAll(real, shown), output);
   return SERVERS.reduce((text, [shown, real]) => {
     return text.replaceAll(real, shown).replaceAll(new URL(real).host, new URL(shown).host);
-  }, output);
+  }, hosts);
 }

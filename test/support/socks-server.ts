@@ -1,10 +1,11 @@
 /**
  * A SOCKS4, 4A and 5 proxy for tests, on a free port of loopback: it keeps what it was asked, and connects where it is told.
  * It reads the protocol in its own way and shares no code with the client. Proxies that misbehave are scripts of peer.ts.
+ *
+ * It imports nothing but Node, so that the documentation's examples can have it in a folder of their own (docs-workshop.ts).
  */
 import { once } from 'node:events';
 import net from 'node:net';
-import { portOf } from './peer.js';
 
 /** What a client asked for. */
 export interface SocksRequest {
@@ -50,8 +51,10 @@ export async function socksServer(options: SocksServerOptions = {}): Promise<Soc
   });
   server.listen(0, options.host ?? '127.0.0.1');
   await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('the server listens on a port');
   return {
-    port: portOf(server),
+    port: address.port,
     requests,
     accepted,
     async [Symbol.asyncDispose]() {
