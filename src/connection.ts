@@ -44,7 +44,7 @@ import {
 import { HTTPResponse } from './response.js';
 import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
 import { HandshakeTimeout, secured, type TlsPeer, tlsOpener, tlsOver } from './tls/handshake.js';
-import { splitTlsOptions, type TlsOptions } from './tls/options.js';
+import { changedTlsOptions, splitTlsOptions, type TlsOptions } from './tls/options.js';
 import type { ConnectBounds } from './transport/bounded.js';
 import { DialError, type DialOptions, dial } from './transport/dial.js';
 import type { Link } from './transport/link.js';
@@ -588,6 +588,20 @@ export interface HTTPSConnectionOptions extends ConnectionOptions, TlsOptions {
   readonly _tls?: TlsConfiguration | undefined;
 }
 
+const CERTIFICATE_OPTIONS = [
+  'keyFile',
+  'certFile',
+  'certReqs',
+  'keyPassword',
+  'caCerts',
+  'assertHostname',
+  'assertFingerprint',
+  'caCertDir',
+] as const satisfies readonly (keyof TlsOptions)[];
+
+/** What {@link VerifiedHTTPSConnection.setCert} takes. */
+export type CertificateOptions = Pick<TlsOptions, (typeof CERTIFICATE_OPTIONS)[number]>;
+
 /**
  * An HTTP/1.1 connection over TLS, whose server is verified unless that is switched off.
  *
@@ -598,7 +612,7 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
   static override readonly scheme: string = 'https';
   static override readonly displayName: string = 'HTTPSConnection';
 
-  readonly #tls: TlsConfiguration;
+  #tls: TlsConfiguration;
 
   constructor(host: string, options: HTTPSConnectionOptions = {}) {
     // Own properties only: a polluted Object.prototype must not switch verification off.
@@ -606,6 +620,41 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
     const { tls, rest } = splitTlsOptions(given);
     super(host, rest);
     this.#tls = _tls ?? tlsConfiguration(tls);
+  }
+
+  /** As it was given; null for the default. */
+  get certReqs(): NonNullable<TlsOptions['certReqs']> | null {
+    return this.#tls.options.certReqs ?? null;
+  }
+
+  /** As it was given; null for the default. */
+  get caCerts(): NonNullable<TlsOptions['caCerts']> | null {
+    return this.#tls.options.caCerts ?? null;
+  }
+
+  /** As it was given; null for the default. */
+  get caCertDir(): string | null {
+    return this.#tls.options.caCertDir ?? null;
+  }
+
+  /** As it was given; null for the default. */
+  get sslVersion(): NonNullable<TlsOptions['sslVersion']> | null {
+    return this.#tls.options.sslVersion ?? null;
+  }
+
+  /** As it was given; null for none. */
+  get assertFingerprint(): string | null {
+    return this.#tls.options.assertFingerprint ?? null;
+  }
+
+  /**
+   * Changes what is shown to the server and what is verified of it, from the next link on; what is not given stays.
+   *
+   * @throws TypeError or {@link SSLError} for options that cannot be used
+   * @see Reference, "VerifiedHTTPSConnection.set_cert"
+   */
+  setCert(options: CertificateOptions): void {
+    this.#tls = tlsConfiguration(changedTlsOptions(this.#tls.options, options, CERTIFICATE_OPTIONS));
   }
 
   protected override async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {

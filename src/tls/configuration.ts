@@ -37,6 +37,8 @@ import { SessionStore } from './sessions.js';
 
 /** {@link TlsOptions}, resolved: shared by all connections of a pool. */
 export interface TlsConfiguration {
+  /** What it was made from. */
+  readonly options: TlsOptions;
   /** Whether it is known who answers: by a chain to an authority, or by a fingerprint. */
   readonly isVerified: boolean;
   /** Whether the certificate must come from an authority that is trusted. */
@@ -131,6 +133,7 @@ export function tlsConfiguration(options: TlsOptions): TlsConfiguration {
   const verifiesChain = (given.certReqs === null ? base.verifyMode : resolveCertReqs(given.certReqs)) !== CERT_NONE;
   const fingerprint = given.assertFingerprint === null ? null : parseFingerprint(given.assertFingerprint);
   return {
+    options: Object.freeze({ ...given }),
     isVerified: verifiesChain || fingerprint !== null,
     verifiesChain,
     fingerprint,

@@ -4,6 +4,7 @@
  * Read by pools, connections and the keys of pools alike; what the options mean is decided once, in configuration.ts.
  */
 import type { SecureContext } from 'node:tls';
+import { describe } from '../excerpt.js';
 import type { AuthoritySource } from './authorities.js';
 import type { CredentialOptions } from './credentials.js';
 import type { CertRequirementName, ProtocolName, TlsVersionName } from './requirements.js';
@@ -144,4 +145,20 @@ export function splitTlsOptions<T extends TlsOptions>(
   for (const [name, value] of Object.entries(options)) (TLS_OPTION_NAMES.has(name) ? tls : rest)[name] = value;
   // What is left of T without the names of TlsOptions.
   return { tls, rest: rest as unknown as Omit<T, keyof TlsOptions> };
+}
+
+/** `options` with those of `changes` that are given, own properties only. @throws TypeError for a name that is not in `names` */
+export function changedTlsOptions(
+  options: TlsOptions,
+  changes: TlsOptions,
+  names: readonly (keyof TlsOptions)[],
+): TlsOptions {
+  const changed: Record<string, unknown> = { ...options };
+  for (const [name, value] of Object.entries(changes)) {
+    if (!names.some((known) => known === name)) {
+      throw new TypeError(`Cannot change option ${describe(name)}: it must be one of ${names.join(', ')}`);
+    }
+    if (value !== undefined) changed[name] = value;
+  }
+  return changed;
 }
