@@ -43,8 +43,12 @@ export function credentials(options: CredentialOptions): Credentials | null {
     return pair(label, certificates, label, key);
   }
   if (certFile === null) {
-    if (keyFile === null) return null;
-    throw new TypeError('Cannot use keyFile without certFile: a key alone says nothing');
+    if (keyFile === null && password === null) return null;
+    throw new TypeError(
+      keyFile === null
+        ? 'Cannot use keyPassword without certFile or pfx: there is no key that it could open'
+        : 'Cannot use keyFile without certFile: a key alone says nothing',
+    );
   }
   const certificate = load('certFile', certFile);
   // As in the reference: without a file of its own, the key stands in that of the certificate.

@@ -1,10 +1,11 @@
-import tls from 'node:tls';
 import { expect, test } from 'vitest';
 import { extractFromUrllib3, injectIntoUrllib3 } from '../../src/contrib/pyopenssl.js';
+import { PoolManager } from '../../src/poolmanager.js';
 
-test('injectIntoUrllib3() and extractFromUrllib3() can be called as in the reference, and leave TLS as it is', () => {
-  const { connect, checkServerIdentity, DEFAULT_MIN_VERSION } = tls;
+test('injectIntoUrllib3() and extractFromUrllib3() change nothing: classes and defaults stay what they are', () => {
+  const before = new PoolManager().connectionFromUrl('https://a.test');
   expect(injectIntoUrllib3()).toBeUndefined();
+  const injected = new PoolManager().connectionFromUrl('https://a.test');
   expect(extractFromUrllib3()).toBeUndefined();
-  expect(tls).toMatchObject({ connect, checkServerIdentity, DEFAULT_MIN_VERSION });
+  expect(injected.ConnectionCls).toBe(before.ConnectionCls);
 });
