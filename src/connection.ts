@@ -11,6 +11,7 @@ import { TLSSocket } from 'node:tls';
 import { bodySource, NO_BODY, type RequestBody } from './body/source.js';
 import { type Exchanged, type ExchangeRequest, Session, type SessionOwner } from './engine/session.js';
 import {
+  annotate,
   ConnectTimeoutError,
   HTTPError,
   InsecureRequestWarning,
@@ -314,6 +315,7 @@ export class HTTPConnection implements SessionOwner {
       enter: options.enter ?? null,
     };
     if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
+    this.#address = null;
     const session = new Session(this, this.#settings);
     this.#connecting = session;
     try {
@@ -322,13 +324,14 @@ export class HTTPConnection implements SessionOwner {
     } catch (error) {
       session.close();
       const isAtProxy = this.#settings._route?.kind === 'forward';
-      throw this.#connectError(isAtProxy ? new UnreachedProxy(error) : error, seconds);
+      const failure = this.#connectError(isAtProxy ? new UnreachedProxy(error) : error, seconds);
+      annotate(failure, { address: this.#address });
+      throw failure;
     } finally {
       this.#connecting = null;
     }
     this.exchangeCount = 0;
     this.connectedAtMs = performance.now();
-    this.#address = peerAddress(session.link.socket);
     this.#session = session;
   }
 
@@ -452,11 +455,11 @@ export class HTTPConnection implements SessionOwner {
   }
 
   /** @internal A connected socket, within the bounds and with what this connection has been told of sockets. */
-  protected dial(
+  protected async dial(
     { host, port, link, open }: DialTarget,
     { signal, deadlineMs, enter }: ConnectBounds,
   ): Promise<Socket> {
-    return dial({
+    const socket = await dial({
       // A URL writes the % before an IPv6 zone as %25 (RFC 6874); the system knows it by its name.
       host: host.startsWith('[') ? host.slice(1, -1).replace('%25', '%') : host,
       port,
@@ -469,6 +472,9 @@ export class HTTPConnection implements SessionOwner {
       onread: link === null ? null : () => link.onread(),
       ...(open === undefined ? {} : { open }),
     });
+    // Asked for while the socket stands: afterwards it has forgotten.
+    this.#address = peerAddress(socket);
+    return socket;
   }
 
   /** @internal What the host of this connection is to the requests that are sent on it. */
@@ -709,9 +715,7 @@ export function connectHost(host: unknown): string {
   return url.host;
 }
 
-/** Asked for while the socket stands: afterwards it has forgotten. */
-function peerAddress(socket: Socket | null): string | null {
-  const { remoteAddress, remotePort } = socket ?? {};
+function peerAddress({ remoteAddress, remotePort }: Socket): string | null {
   return remoteAddress === undefined ? null : addressText(remoteAddress, remotePort);
 }
 

@@ -11,6 +11,7 @@
  */
 
 import { type InspectOptions, inspect } from 'node:util';
+import { CREDENTIAL_FIELDS } from './credential-fields.js';
 import { HTTPError } from './exceptions.js';
 import { describe } from './excerpt.js';
 import type { FieldLine } from './http1/request-head.js';
@@ -30,8 +31,8 @@ type Field = [name: string, first: string, ...more: string[]];
 
 const NO_LINES: readonly FieldLine[] = Object.freeze([]);
 
-/** Fields that carry credentials: shown as stars where a dictionary is printed. */
-const SECRET: ReadonlySet<string> = new Set(['authorization', 'cookie', 'proxy-authorization']);
+/** Shown as stars where a dictionary is printed. */
+const SECRET: ReadonlySet<string> = new Set(['Set-Cookie', ...CREDENTIAL_FIELDS].map((name) => name.toLowerCase()));
 
 const SP = 0x20;
 const HTAB = 0x09;

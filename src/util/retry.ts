@@ -11,6 +11,7 @@
  * peer: it is read in linear time, capped by `retryAfterMax`, and every wait ends when the caller's signal aborts.
  */
 import { type InspectOptions, inspect } from 'node:util';
+import { CREDENTIAL_FIELDS } from '../credential-fields.js';
 import {
   ConnectTimeoutError,
   InvalidHeader,
@@ -28,7 +29,6 @@ import {
   asciiUpperCase,
   type Backoff,
   backoffKind,
-  CREDENTIAL_FIELDS,
   FrozenSet,
   fieldNameSet,
   flag,

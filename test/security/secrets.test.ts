@@ -2,6 +2,7 @@
  * Secrets are planted wherever a caller can put one, real requests fail in every way that loopback can make them fail, and each
  * rendering of what comes out (errors, log lines, events, pools) is searched for them.
  */
+import { createPrivateKey } from 'node:crypto';
 import diagnosticsChannel from 'node:diagnostics_channel';
 import type net from 'node:net';
 import { Readable } from 'node:stream';
@@ -301,8 +302,12 @@ describe('C9, SEC-118 (CVE-2024-6104, CVE-2015-3448): no rendering of an error, 
     }
   });
 
-  test('a manager whose key has a password', () => {
-    const manager = new PoolManager({ keyPassword: `${CANARY}-key-password` });
+  test('a manager whose key has a password', async () => {
+    const keyPassword = `${CANARY}-key-password`;
+    const { key, cert } = await testCertificate();
+    const locked = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: keyPassword } as const;
+    const keyFile = createPrivateKey(key).export(locked).toString();
+    const manager = new PoolManager({ certFile: cert, keyFile, keyPassword });
     expectNoSecret(renderings(manager));
     expectNoSecret(renderings(manager.connectionFromUrl('https://h/')));
   });
