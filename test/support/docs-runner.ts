@@ -11,6 +11,7 @@ import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { startHttpbin } from 'urllib3/testing';
 import { socksServer } from './socks-server.js';
+import { startUrlfetchServer } from './urlfetch-server.js';
 
 export interface DocsJob {
   /** Each a module of JavaScript. */
