@@ -285,7 +285,7 @@ const REFUSED: readonly Refused[] = [
   },
 ];
 
-describe('SocksHandshake fails, at that very byte, for', () => {
+describe('SEC-088 (a downgrade, short and damaged replies): SocksHandshake fails, at that very byte, for', () => {
   test.each(REFUSED)('$name', ({ talk, replies, failure, message }) => {
     const whole: Talk = { version: 5, host: '192.0.2.1', ...talk };
     const wire = hex(replies);
@@ -296,7 +296,7 @@ describe('SocksHandshake fails, at that very byte, for', () => {
   });
 });
 
-test('any split of what a proxy says gives the same conversation', () => {
+test('SEC-088: any split of what a proxy says gives the same conversation', () => {
   const talks = fc.record({
     version: fc.constantFrom<SocksVersion>(4, 5),
     host: fc.constantFrom('a.test', '192.0.2.1', NAME_255),
@@ -324,7 +324,7 @@ test('any split of what a proxy says gives the same conversation', () => {
   );
 });
 
-describe('new SocksHandshake() refuses, before anything is sent,', () => {
+describe('SEC-088 (CVE-2023-38545): new SocksHandshake() refuses, before anything is sent,', () => {
   test.each<[name: string, version: SocksVersion, host: string, message: string]>([
     ['an IPv6 address in SOCKS4', 4, '2001:db8::1', 'SOCKS4 cannot connect to the IPv6 address 2001:db8::1'],
     ['an IPv6 address with a zone', 5, 'fe80::1%eth0', 'SOCKS cannot connect to "fe80::1%eth0": its zone is of this'],
@@ -345,7 +345,7 @@ describe('new SocksHandshake() refuses, before anything is sent,', () => {
   });
 });
 
-describe('checkLogin()', () => {
+describe('SEC-088: checkLogin()', () => {
   test.each<[name: string, version: SocksVersion, who: SocksLogin, kind: typeof TypeError | typeof RangeError]>([
     ['a username of 256 bytes', 5, login('secret'.padEnd(256, '-')), RangeError],
     ['a password of 256 bytes', 5, login('user', 'secret'.padEnd(256, '-')), RangeError],
