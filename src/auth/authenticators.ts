@@ -47,7 +47,5 @@ export function authenticatorFor(credentials: Credentials): Authenticator {
       return new DigestAuthenticator(credentials);
     case 'ntlm':
       return new NtlmAuthenticator(credentials);
-    default:
-      return credentials satisfies never;
   }
 }

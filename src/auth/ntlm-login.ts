@@ -138,8 +138,6 @@ class NtlmLogin implements ConnectionLogin {
       case 'proving':
       case 'spoiled':
         throw new HTTPError(`Bug in urllib3: a request was given a connection whose NTLM login is ${state.kind}`);
-      default:
-        return state satisfies never;
     }
   }
 
@@ -158,8 +156,6 @@ class NtlmLogin implements ConnectionLogin {
       case 'challenged':
       case 'spoiled':
         throw new HTTPError(`Bug in urllib3: a response came over a connection whose NTLM login is ${state.kind}`);
-      default:
-        return state satisfies never;
     }
   }
 

@@ -18,6 +18,7 @@ test('Authenticators gives equal credentials the same authenticator, and others 
   first.push(all.of(credentialsOf({ type: 'bearer', token: 't' })));
   expect(new Set(first).size).toBe(4);
   expect(first.map(({ binding }) => binding)).toEqual(['request', 'request', 'connection', 'request']);
+  expect(types.map((type) => credentialsOf({ type, ...user }).key)).toEqual(first.slice(0, 3).map(({ key }) => key));
   expect(types.map((type) => all.of(credentialsOf({ type, ...user })))).toEqual(first.slice(0, 3));
   expect(all.of(credentialsOf({ type: 'digest', ...user }))).toBe(first[1]);
   expect(all.size).toBe(4);

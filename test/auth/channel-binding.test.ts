@@ -1,8 +1,22 @@
 import { createHash, webcrypto } from 'node:crypto';
 import { X509CertificateGenerator } from '@peculiar/x509';
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import { bindingsOf, channelBindingHash } from '../../src/auth/channel-binding.js';
+
+/** Whether this process is to lack MD5, as a Node in FIPS mode does. */
+const fips = vi.hoisted(() => ({ isOn: false }));
+vi.mock('node:crypto', async (original) => {
+  const crypto = await original<typeof import('node:crypto')>();
+  return {
+    ...crypto,
+    createHash: (hash: string) => {
+      if (fips.isOn && hash === 'md5') throw new Error('error:0308010C:digital envelope routines::unsupported');
+      return crypto.createHash(hash);
+    },
+  };
+});
 
 test.each([
   ['ea05fefecc6b0bd571dbbc5baa3ed45386d0446835f7b74c85621b9983475f95', '6586e99d81c2fc984e47172fd4dd0310'],
@@ -28,7 +42,7 @@ type Algorithm =
   | (webcrypto.EcKeyGenParams & { readonly hash: string })
   | { readonly name: 'Ed25519' };
 
-const RSA = { modulusLength: 2048, publicExponent: Uint8Array.of(1, 0, 1) };
+const RSA = { modulusLength: 1024, publicExponent: Uint8Array.of(1, 0, 1) };
 const rsa = (hash: string): Algorithm => ({ name: 'RSASSA-PKCS1-v1_5', hash, ...RSA });
 const ecdsa = (hash: string): Algorithm => ({ name: 'ECDSA', namedCurve: 'P-256', hash });
 
@@ -66,6 +80,17 @@ test('channelBindingHash() finds nothing in what is no certificate, whatever it 
   );
   for (let length = 0; length < der.length; length++) {
     expect(channelBindingHash('ntlm', der.subarray(0, length))).toBeNull();
+  }
+});
+
+test('bindingsOf() says so when this Node has no MD5 (FIPS mode)', () => {
+  fips.isOn = true;
+  try {
+    expect(() => bindingsOf('ntlm', Buffer.alloc(32))).toThrow(
+      new AuthenticationError('ntlm', 'Cannot log in by ntlm: this Node has no md5 (FIPS mode has none)'),
+    );
+  } finally {
+    fips.isOn = false;
   }
 });
 
