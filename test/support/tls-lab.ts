@@ -8,6 +8,7 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import tls from 'node:tls';
@@ -123,8 +124,7 @@ export const SITES = {
   idn: site('bücher.lab.test', { names: ['xn--bcher-kva.lab.test'] }),
   idnAsALabel: site('xn--bcher-kva.lab.test', { names: ['xn--bcher-kva.lab.test'] }),
   idnOther: site('bücher.lab.test', { names: ['xn--bucher-kva.lab.test', 'bucher.lab.test'] }),
-  unicodeDot: site('a\u3002b.dots.lab.test', { names: ['*.dots.lab.test'] }),
-  unicodeDotMatched: site('a\u3002b.dots.lab.test', { names: ['a.b.dots.lab.test'] }),
+  idnInUtf8: site('bücher.lab.test', { names: [{ type: 'dns', value: 'bücher.lab.test' }], commonNames: ['utf8'] }),
 
   ip4: site('127.0.0.1', { names: ['127.0.0.1'] }),
   ip6: site('[::1]', { names: ['::1'], commonNames: ['six'] }),
@@ -172,6 +172,8 @@ export interface LabServer {
   readonly url: string;
   /** The connections whose handshake the server holds for done. */
   readonly connections: readonly PeerConnection[];
+  /** Of each of them, whether it resumed a session. */
+  readonly resumptions: readonly boolean[];
   readonly certificate: Certificate;
 }
 
@@ -179,10 +181,10 @@ export class TlsLab implements AsyncDisposable {
   readonly authorities: Authorities;
   /** Where its files are. */
   readonly folder: string;
-  /** Takes every name to loopback, and tells who was asked for. */
+  /** Takes every name to loopback, addresses to themselves, and keeps who was asked for. */
   readonly lookup: LookupFunction = (host, _options, callback) => {
     this.lookedUp.push(host);
-    callback(null, ['127.0.0.1']);
+    callback(null, [net.isIP(host) === 0 ? '127.0.0.1' : host]);
   };
   readonly lookedUp: string[] = [];
   readonly #running = new Map<SiteName, Promise<LabServer>>();
@@ -215,10 +217,20 @@ export class TlsLab implements AsyncDisposable {
     const cert = wanted.sends === undefined ? certificate.chain : presented[wanted.sends];
     const address = wanted.host.startsWith('[') ? '::1' : '127.0.0.1';
     const tlsOptions = { ALPNProtocols: ['http/1.1'], ...wanted.options, ...options, key: certificate.key, cert };
-    const peer = await tlsPeer(tlsOptions, tellsWhatItSaw, address);
+    const resumptions: boolean[] = [];
+    const script = async (connection: PeerConnection) => {
+      const seen = whatItSaw(connection);
+      resumptions.push(seen.isResumed);
+      const answer = ok(JSON.stringify(seen), 'Content-Type: application/json\r\n');
+      for (;;) {
+        await connection.request();
+        connection.write(answer);
+      }
+    };
+    const peer = await tlsPeer(tlsOptions, script, address);
     this.#peers.push(peer);
     const { port, connections } = peer;
-    return { host: wanted.host, port, url: `https://${wanted.host}:${port}`, connections, certificate };
+    return { host: wanted.host, port, url: `https://${wanted.host}:${port}`, connections, resumptions, certificate };
   }
 
   /** Writes a file into the lab's folder and gives its path. */
@@ -262,12 +274,11 @@ export async function tlsLab(): Promise<TlsLab> {
   });
 }
 
-async function tellsWhatItSaw(connection: PeerConnection): Promise<void> {
-  const { socket } = connection;
+function whatItSaw({ socket }: PeerConnection): Seen {
   if (!(socket instanceof tls.TLSSocket)) throw new Error('a TLS server gives TLS sockets');
   // `servername` is on the sockets of servers, whatever its type says.
   const servername: unknown = Reflect.get(socket, 'servername');
-  const seen: Seen = {
+  return {
     protocol: socket.getProtocol(),
     cipher: socket.getCipher().name,
     sni: typeof servername === 'string' ? servername : null,
@@ -275,11 +286,6 @@ async function tellsWhatItSaw(connection: PeerConnection): Promise<void> {
     isResumed: socket.isSessionReused(),
     client: [socket.getPeerCertificate().subject?.CN ?? []].flat().join() || null,
   };
-  const answer = ok(JSON.stringify(seen), 'Content-Type: application/json\r\n');
-  for (;;) {
-    await connection.request();
-    connection.write(answer);
-  }
 }
 
 /** What OpenSSL (`X509_NAME_hash`) makes of a subject that is one common name without double blanks. */
