@@ -126,8 +126,8 @@ export interface RoleWords {
   readonly challenge: string;
   /** The field that answers. */
   readonly answer: string;
-  /** The field that follows a success. */
-  readonly info: string;
+  /** The field that comes with a success. */
+  readonly success: string;
 }
 
 export const ROLE_WORDS: Readonly<Record<AuthRole, RoleWords>> = {
@@ -135,13 +135,13 @@ export const ROLE_WORDS: Readonly<Record<AuthRole, RoleWords>> = {
     status: 401,
     challenge: 'WWW-Authenticate',
     answer: 'Authorization',
-    info: 'Authentication-Info',
+    success: 'Authentication-Info',
   },
   proxy: {
     status: 407,
     challenge: 'Proxy-Authenticate',
     answer: 'Proxy-Authorization',
-    info: 'Proxy-Authentication-Info',
+    success: 'Proxy-Authentication-Info',
   },
 };
 

@@ -1,8 +1,8 @@
 /**
  * Credentials put to work, one authenticator for each: what a pool or manager keeps beside its connections.
  *
- * Equal credentials share one, so that a nonce or a token's refusal known to one request serves the next, even where each
- * request brings its own `auth` object. Loaded only when there are credentials at all.
+ * Equal credentials share one, so that the nonce that one request was given serves the next, even where each request
+ * brings its own `auth` object. Loaded only when there are credentials at all.
  */
 
 import type { Authenticator } from './authenticator.js';

@@ -117,7 +117,7 @@ class DigestLogin implements RequestLogin {
     if (this.#confinement.hasLeft) return 'final';
     const words = ROLE_WORDS[this.#place.role];
     if (response.status !== words.status) {
-      this.#used?.renew(response.fieldValues(words.info));
+      this.#used?.renew(response.fieldValues(words.success));
       return 'final';
     }
     const challenge = chooseDigestChallenge(parseChallenges(response.fieldValues(words.challenge)));
@@ -177,10 +177,10 @@ class DigestSession {
   }
 
   /** Takes the nonce that the server wants next (section 3.5), if it says so. */
-  renew(infoLines: readonly string[]): void {
+  renew(lines: readonly string[]): void {
     // The field has the parameters of a challenge, without a scheme before them.
-    const [info] = parseChallenges(infoLines.slice(0, 1).map((line) => `info ${line}`));
-    const next = info?.params.get('nextnonce');
+    const [parsed] = parseChallenges(lines.slice(0, 1).map((line) => `x ${line}`));
+    const next = parsed?.params.get('nextnonce');
     if (next === undefined || next === this.#nonce || this.#challenge.algorithm.isSession) return;
     this.#nonce = next;
     this.#count = 0;

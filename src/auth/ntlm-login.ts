@@ -6,8 +6,9 @@
  * ```
  *
  * The first request on a connection begins the login at once, whole, so that a server that wants none has served it. From
- * then on the server takes every request on that connection for this user's: it belongs to these credentials, is given up
- * in the middle of a login, and never serves any other (CVE-2014-0015 and its kin).
+ * then on the server takes every request on that connection for this user's: it belongs to these credentials, and never
+ * serves any other (CVE-2014-0015 and its kin). In the middle of a login it serves nobody: mod_auth_gssapi refuses another
+ * NEGOTIATE there.
  *
  * Where a server offers Negotiate but not NTLM, the same messages go under that name, as such servers understand them;
  * Kerberos, and SPNEGO around the messages, are not spoken. The messages: ntlm-messages.ts; their order: ntlm.ts.
