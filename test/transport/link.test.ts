@@ -77,6 +77,17 @@ const KINDS: readonly [name: string, reach: () => Promise<Reached>][] = [
       ),
   ],
   ['TLS in TLS', tlsInTls],
+  ['a TCP socket that cannot read into a buffer', () => withoutReadInto(reached(peer(() => {})))],
+  [
+    'TLS that cannot read into a buffer',
+    () =>
+      withoutReadInto(
+        reached(
+          tlsPeer(identity, () => {}),
+          overTls,
+        ),
+      ),
+  ],
 ];
 
 describe.each(KINDS)('Link.adopt() of %s', (_name, reach) => {
@@ -101,7 +112,7 @@ describe.each(KINDS)('Link.adopt() of %s', (_name, reach) => {
     const { receiver, received } = recorder();
     const link = new Link(receiver);
     link.adopt(way.socket);
-    const size = 32 * 1024 ** 2;
+    const size = 16 * 1024 ** 2;
     for (let turn = 0; turn < 3; turn++) {
       const wanted = received.bytes + size;
       link.pause();
@@ -143,6 +154,42 @@ describe.each(KINDS)('Link.adopt() of %s', (_name, reach) => {
     link.destroy();
     await received.closed;
   });
+});
+
+test('Link.adopt() of a socket that is gone reads nothing, and is not open', async () => {
+  await using way = await reached(peer(() => {}));
+  way.socket.destroy();
+  await once(way.socket, 'close');
+  const { receiver, received } = recorder();
+  const link = new Link(receiver);
+  link.adopt(way.socket);
+  expect(link.isOpen).toBe(false);
+  expect(received.bytes).toBe(0);
+});
+
+test('Link.adopt() reads into the buffer of all links on this Node', async () => {
+  await using way = await reached(
+    tlsPeer(identity, () => {}),
+    overTls,
+  );
+  const buffers = new Set<Buffer>();
+  const { receiver, received } = recorder();
+  const watching: LinkReceiver = {
+    ...receiver,
+    onBytes(bytes, length) {
+      buffers.add(bytes);
+      receiver.onBytes(bytes, length);
+    },
+  };
+  const link = new Link(watching);
+  link.adopt(way.socket);
+  for (const text of ['one', ' two']) {
+    way.remote.write(text);
+    await received.until(() => received.text.endsWith(text));
+  }
+  expect(buffers.size).toBe(1);
+  link.destroy();
+  await received.closed;
 });
 
 test('Link.adopt() tells of a reset, with its error', async () => {
@@ -244,6 +291,13 @@ async function reached(
       await server[Symbol.asyncDispose]();
     },
   };
+}
+
+/** As on a Node that has no such thing. */
+async function withoutReadInto(reaching: Promise<Reached>): Promise<Reached> {
+  const way = await reaching;
+  Object.defineProperty(Reflect.get(way.socket, '_handle'), 'useUserBuffer', { value: undefined });
+  return way;
 }
 
 async function overTls(socket: net.Socket): Promise<net.Socket> {
