@@ -5,7 +5,7 @@
  * Pure decisions for the loop in connectionpool.ts: what may be tried again there is told by how far an exchange had got.
  */
 import type { BodySource } from './body/source.js';
-import { ExchangeFailure } from './engine/session.js';
+import { ExchangeFailure } from './engine/exchange-failure.js';
 import {
   annotate,
   ClosedPoolError,
@@ -24,6 +24,9 @@ import { Retry } from './util/retry.js';
 /** Methods that may be repeated without asking (RFC 9110 section 9.2.2). */
 const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'DELETE', 'OPTIONS', 'TRACE']);
 
+/** What a repetition would send again. */
+export type Attempted = Pick<Message, 'method' | 'body'>;
+
 /** What was going on, and with whom. */
 export type Where = Pick<HTTPErrorOptions, 'phase' | 'address'>;
 
@@ -38,7 +41,7 @@ export type Outcome =
  *
  * @param where - what an error that is ours is to know of the phase and the peer
  */
-export function judge(failure: unknown, message: Message, wasReused: boolean, where: Where = {}): Outcome {
+export function judge(failure: unknown, message: Attempted, wasReused: boolean, where: Where = {}): Outcome {
   annotate(failure instanceof ExchangeFailure ? failure.error : failure, where);
   if (!(failure instanceof ExchangeFailure)) {
     if (failure instanceof HTTPError && !isBeyondRetry(failure)) return { kind: 'failed', error: failure };
@@ -63,7 +66,7 @@ function isBeyondRetry(error: HTTPError): boolean {
   );
 }
 
-export function mustRetry(message: Message, response: HTTPResponse, retries: Retry): boolean {
+export function mustRetry(message: Pick<Attempted, 'method'>, response: HTTPResponse, retries: Retry): boolean {
   const { status } = response;
   // Looked for only where it counts: it would have the whole head parsed.
   const hasRetryAfter = Retry.RETRY_AFTER_STATUS_CODES.has(status) && response.headers.has('retry-after');

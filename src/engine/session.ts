@@ -25,6 +25,9 @@ import { timerMs } from '../util/timeout.js';
 import { BodyWriter } from './body-writer.js';
 import { ContentCollector } from './content-collector.js';
 import { type ContentFlow, ContentQueue } from './content-queue.js';
+import { ExchangeFailure, type Reached } from './exchange-failure.js';
+
+export { ExchangeFailure, type Reached };
 
 /** How far a transfer has got, in bytes of content as framed: content codings on, chunked coding off. */
 export interface TransferProgress {
@@ -71,23 +74,6 @@ export interface Exchanged {
   readonly content: Buffer | ContentQueue;
   /** The trailer section so far: complete once the content is. */
   trailerSection: string;
-}
-
-/** How far a failed exchange had got: the server has seen nothing, perhaps the request, or has begun to answer. */
-export type Reached = 'nothing-sent' | 'request-sent' | 'response-began';
-
-/** What a failed exchange rejects with; the pool unwraps it. */
-export class ExchangeFailure {
-  readonly error: unknown;
-  readonly reached: Reached;
-  /** The caller's own doing (an abort, a body that failed): to be raised as it is, and never to be repeated. */
-  readonly isFinal: boolean;
-
-  constructor(error: unknown, reached: Reached, isFinal = false) {
-    this.error = error;
-    this.reached = reached;
-    this.isFinal = isFinal;
-  }
 }
 
 /** Whoever owns the session. */

@@ -6,7 +6,6 @@
  * does not come out at all. Node's UTS 46 is asked about one label at a time, and its answer is checked again, because
  * alone it also maps, deletes and splits. Where a host stands in a URL, and hosts of other schemes: url.ts.
  */
-import { isIPv6 } from 'node:net';
 import { domainToASCII, domainToUnicode } from 'node:url';
 import type { LocationParseError } from '../exceptions.js';
 
@@ -31,6 +30,9 @@ const MAX_NAME_CHARACTERS = 4 * MAX_NAME;
  * would let an address end like a name (`[::1%25.allowed.test]`, CVE-2025-22870).
  */
 const ZONE = /^[A-Za-z0-9_~-]+(?:\.[0-9]+)*$/;
+
+const IPV6_GROUP = /^[0-9A-Fa-f]{1,4}$/;
+const IPV4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/;
 
 /** A name or an IPv4 address, in the one spelling that look-up, Host field, TLS and pool key share. */
 export function normalizeName(host: string, failure: Failure): string {
@@ -127,6 +129,21 @@ function ipv6Text(address: string): string {
   const { start, length } = longestZeros(groups);
   if (length < 2) return words.join(':');
   return `${words.slice(0, start).join(':')}::${words.slice(start + length).join(':')}`;
+}
+
+/**
+ * Whether a text is an IPv6 address without a zone, as inet_pton(3) decides: eight groups of up to four hexadecimal digits, the
+ * last two perhaps as a dotted quad, and `::` once at most for one group of zeros or more. Node's own function stands in
+ * `node:net`, which not every runtime has.
+ */
+export function isIPv6(text: string): boolean {
+  const halves = text.split('::', 3);
+  const words = halves.flatMap((half) => (half === '' ? [] : half.split(':')));
+  const last = words.at(-1) ?? '';
+  const endsInIPv4 = IPV4.test(last) && text.endsWith(last);
+  const count = words.length + (endsInIPv4 ? 1 : 0);
+  const isWhole = halves.length === 1 ? count === 8 : halves.length === 2 && count <= 7;
+  return isWhole && (endsInIPv4 ? words.slice(0, -1) : words).every((word) => IPV6_GROUP.test(word));
 }
 
 /** The eight groups of a valid IPv6 address without a zone. */

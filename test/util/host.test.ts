@@ -1,7 +1,8 @@
+import net from 'node:net';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LocationParseError } from '../../src/exceptions.js';
-import { normalizeIPv6, normalizeName } from '../../src/util/host.js';
+import { isIPv6, normalizeIPv6, normalizeName } from '../../src/util/host.js';
 
 const failure = (detail: string) => new LocationParseError('http://the.url/', { detail });
 
@@ -83,5 +84,30 @@ describe('normalizeIPv6()', () => {
     ['[fe80::1%25a b]', 'the zone of the IPv6 address is not the name of an interface'],
   ])('says what is wrong with %j', (host, detail) => {
     expect(() => normalizeIPv6(host, failure)).toThrow(detail);
+  });
+});
+
+describe('isIPv6()', () => {
+  test.each(['::', '::1', '1::', '1:2:3:4:5:6:7::', '::ffff:1.2.3.4', '1:2:3:4:5:6:1.2.3.4', 'fe80::ABcd'])(
+    'takes %s',
+    (text) => {
+      expect(isIPv6(text)).toBe(true);
+    },
+  );
+
+  test('agrees with Node on any text', () => {
+    const word = fc.oneof(
+      fc.constantFrom('', '0', 'ffff', '12345', 'g', '1.2.3.4', '01.2.3.4', '256.1.1.1', '1.2.3', '1.2.3.4.', ' 1'),
+      fc.nat(0xffff).map((group) => group.toString(16)),
+    );
+    const text = fc.array(word, { minLength: 1, maxLength: 10 }).map((words) => words.join(':'));
+    fc.assert(
+      fc.property(fc.oneof({ arbitrary: text, weight: 9 }, fc.string()), (given) => {
+        fc.pre(!given.includes('%'));
+        expect([given, isIPv6(given)]).toEqual([given, net.isIPv6(given)]);
+      }),
+      { numRuns: 2_000 },
+    );
+    expect(isIPv6('fe80::1%eth0')).toBe(false);
   });
 });
