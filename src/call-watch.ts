@@ -9,7 +9,7 @@ import * as channels from './diagnostics.js';
 import { type AttemptBill, DeadlineExceededError, type PoolDescription } from './exceptions.js';
 import type { HTTPResponse } from './response.js';
 import { AttemptClock } from './timings.js';
-import { timerMs } from './util/timeout.js';
+import { quietTimer, timerMs } from './util/timeout.js';
 
 let lastRequestId = 0;
 
@@ -91,7 +91,7 @@ export class CallWatch {
       const phase = this.current?.phase ?? null;
       controller.abort(new DeadlineExceededError(seconds, this.#bill(), { phase }));
     };
-    const timer = setTimeout(expire, timerMs(seconds)).unref();
+    const timer = quietTimer(expire, timerMs(seconds));
     this.#release = () => {
       clearTimeout(timer);
       signal?.removeEventListener('abort', forward);
@@ -132,8 +132,8 @@ export class AttemptWatch extends AttemptClock {
   override head(status: number): void {
     super.head(status);
     this.#status = status;
+    if (!channels.requestHead.hasSubscribers) return;
     const connectionId = this.#connectionId;
-    if (!channels.requestHead.hasSubscribers || connectionId === null) return;
     channels.requestHead.publish({ ...this.#event, connectionId, status, duration: this.#duration });
   }
 
@@ -177,7 +177,7 @@ export class AttemptWatch extends AttemptClock {
 
   #publishEnd(): void {
     const [connectionId, status] = [this.#connectionId, this.#status];
-    if (!channels.requestEnd.hasSubscribers || connectionId === null || status === null) return;
+    if (!channels.requestEnd.hasSubscribers || status === null) return;
     channels.requestEnd.publish({ ...this.#event, connectionId, status, duration: this.#duration });
   }
 }

@@ -29,7 +29,8 @@ export interface RequestStartEvent extends AttemptEvent {}
 
 /** `urllib3:request:head`: the status line and header section of the final response are there. */
 export interface RequestHeadEvent extends AttemptEvent {
-  readonly connectionId: number;
+  /** Null where connections are not ours to know, as over `fetch`. */
+  readonly connectionId: number | null;
   readonly status: number;
   /** Seconds since the attempt began: waiting for a connection, making one, sending and waiting. */
   readonly duration: number;
@@ -37,7 +38,8 @@ export interface RequestHeadEvent extends AttemptEvent {
 
 /** `urllib3:request:end`: the response was read to its end, or given up by its owner. */
 export interface RequestEndEvent extends AttemptEvent {
-  readonly connectionId: number;
+  /** As in {@link RequestHeadEvent}. */
+  readonly connectionId: number | null;
   readonly status: number;
   /** Seconds since the attempt began. */
   readonly duration: number;

@@ -616,6 +616,8 @@ export function annotate(error: unknown, where: Pick<HTTPErrorOptions, 'phase' |
  */
 export function addCallers(error: unknown): void {
   if (!(error instanceof HTTPError) || typeof error.stack !== 'string') return;
+  // Not in every runtime: stacks are then as they are.
+  if (typeof Error.captureStackTrace !== 'function') return;
   const here: { stack?: string } = {};
   Error.captureStackTrace(here, addCallers);
   const known = new Set(error.stack.split('\n'));

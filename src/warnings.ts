@@ -24,8 +24,10 @@ export function disableWarnings(category: WarningCategory = HTTPWarning): void {
   silenced.add(category);
 }
 
-/** Emits a warning as a process warning, whose type is the name of its class. */
+/** Emits a warning as a process warning, whose type is the name of its class; where there is no process, on the console. */
 export function warn(warning: HTTPWarning): void {
   for (const category of silenced) if (warning instanceof category) return;
-  process.emitWarning(warning);
+  const { process } = globalThis;
+  if (typeof process === 'object' && typeof process.emitWarning === 'function') process.emitWarning(warning);
+  else console.warn(`${warning.name}: ${warning.message}`);
 }

@@ -17,6 +17,18 @@ test('warn() emits a process warning whose type is the name of its class', async
   expect(warning.name).toBe('InsecureRequestWarning');
 });
 
+test('warn() warns on the console where there is no process, as in a browser', async () => {
+  const { warn } = await import('../src/warnings.js');
+  const written = vi.spyOn(console, 'warn').mockImplementation(() => {});
+  vi.stubGlobal('process', undefined);
+  try {
+    warn(new InsecureRequestWarning('not verified'));
+  } finally {
+    vi.unstubAllGlobals();
+  }
+  expect(written.mock.calls).toEqual([['InsecureRequestWarning: not verified']]);
+});
+
 test('disableWarnings() silences a category and those that extend it', async () => {
   const { disableWarnings, warn } = await import('../src/warnings.js');
   const { HTTPWarning, InsecureRequestWarning, SecurityWarning } = await import('../src/exceptions.js');

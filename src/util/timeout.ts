@@ -202,6 +202,13 @@ function shown(value: TimeoutValue): string {
   return value === DEFAULT_TIMEOUT ? 'DEFAULT_TIMEOUT' : String(value);
 }
 
+/** Starts a timer that keeps no process alive. In browsers, and some edge runtimes, timers are numbers, and never do. */
+export function quietTimer(onTime: () => void, ms: number): NodeJS.Timeout {
+  const timer = setTimeout(onTime, ms);
+  if (typeof timer === 'object') timer.unref();
+  return timer;
+}
+
 /** Seconds since the epoch, with fractions (reference: "urllib3.util.current_time"). */
 export function currentTime(): number {
   return Date.now() / 1000;

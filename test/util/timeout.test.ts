@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TimeoutStateError } from '../../src/exceptions.js';
 import {
   currentTime,
+  quietTimer,
   Timeout,
   type TimeoutOptions,
   type TimeoutValue,
@@ -183,4 +184,29 @@ test('currentTime() gives seconds since the epoch, with fractions', () => {
   const now = currentTime();
   expect(now).toBeGreaterThanOrEqual(before);
   expect(now).toBeLessThanOrEqual(Date.now() / 1000);
+});
+
+describe('quietTimer()', () => {
+  test('calls back, and keeps no process alive', async () => {
+    const { promise, resolve } = (() => {
+      let resolve = () => {};
+      const promise = new Promise<void>((done) => {
+        resolve = done;
+      });
+      return { promise, resolve };
+    })();
+    expect(quietTimer(resolve, 1).hasRef()).toBe(false);
+    const keepsAlive = setInterval(() => {}, 1_000);
+    await promise;
+    clearInterval(keepsAlive);
+  });
+
+  test('takes the numbers that browsers have for timers', () => {
+    vi.stubGlobal('setTimeout', () => 7);
+    try {
+      expect(quietTimer(() => {}, 1)).toBe(7);
+    } finally {
+      vi.unstubAllGlobals();
+    }
+  });
 });
