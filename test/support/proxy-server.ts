@@ -161,9 +161,9 @@ class Connection implements ProxyConnection {
     const asked = Number(/^CONNECT \S*:([0-9]+) /.exec(head)?.[1]);
     const onward = net.connect(this.#options.leadsTo ?? asked, '127.0.0.1', () => {
       this.socket.write(this.#options.consent ?? 'HTTP/1.1 200 Connection established\r\n\r\n', 'latin1');
-      if (rest.length > 0) onward.write(rest);
       onward.pipe(this.socket);
     });
+    if (rest.length > 0) onward.write(rest);
     onward.on('error', () =>
       this.socket.write('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nnope\n', 'latin1'),
     );
@@ -175,11 +175,10 @@ class Connection implements ProxyConnection {
     const parts = /^(\S+) http:\/\/([^/ ]+?)(?::([0-9]+))?(\/\S*)? (HTTP\/1\.1\r\n.*)$/s.exec(head);
     if (parts === null) return void this.socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n', 'latin1');
     const [, method, , port = '80', path = '/', fields = ''] = parts;
-    const onward = net.connect(this.#options.leadsTo ?? Number(port), '127.0.0.1', () => {
-      const own = fields.replace(/\r\nProxy-[^\r]*/g, '');
-      onward.write(`${method} ${path} ${own}`, 'latin1');
-      if (rest.length > 0) onward.write(rest);
-    });
+    const onward = net.connect(this.#options.leadsTo ?? Number(port), '127.0.0.1');
+    // At once, not when it is connected: what comes next is written behind it.
+    onward.write(`${method} ${path} ${fields.replace(/\r\nProxy-[^\r]*/g, '')}`, 'latin1');
+    if (rest.length > 0) onward.write(rest);
     this.#onward = onward;
     onward.on('error', () =>
       this.socket.write('HTTP/1.1 502 Bad Gateway\r\nContent-Length: 5\r\n\r\nnope\n', 'latin1'),
