@@ -7,7 +7,7 @@ export * as exceptions from './exceptions.js';
 export { encodeMultipartFormdata } from './filepost.js';
 export { HTTPHeaderDict } from './headers.js';
 export { addLogHandler, addStderrLogger, setLogLevel } from './logging.js';
-export { PoolManager } from './poolmanager.js';
+export { PoolManager, ProxyManager, proxyFromEnvironment, proxyFromUrl } from './poolmanager.js';
 export { HTTPResponse } from './response.js';
 export { request } from './top-level.js';
 export { makeHeaders } from './util/request.js';

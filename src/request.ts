@@ -22,14 +22,18 @@ export interface RequestEncodeUrlOptions extends UrlopenOptions {
   readonly fields?: UrlFields | URLSearchParams | null | undefined;
 }
 
-/** Options of {@link RequestMethods.requestEncodeBody}. */
-export interface RequestEncodeBodyOptions extends UrlopenOptions {
-  /** Become the content: a multipart form, or an urlencoded one. */
-  readonly fields?: FieldsInput | UrlFields | URLSearchParams | null | undefined;
+/** How fields become content. */
+export interface MultipartOptions {
   /** Whether fields become `multipart/form-data`; else `application/x-www-form-urlencoded`. @defaultValue true */
   readonly encodeMultipart?: boolean | undefined;
   /** The text between the parts. @defaultValue a random one */
   readonly multipartBoundary?: string | null | undefined;
+}
+
+/** Options of {@link RequestMethods.requestEncodeBody}. */
+export interface RequestEncodeBodyOptions extends UrlopenOptions, MultipartOptions {
+  /** Become the content: a multipart form, or an urlencoded one. */
+  readonly fields?: FieldsInput | UrlFields | URLSearchParams | null | undefined;
 }
 
 /** Options of {@link RequestMethods.request}. */
@@ -55,8 +59,11 @@ export abstract class RequestMethods {
     this.headers = new HTTPHeaderDict(options.headers);
   }
 
-  /** Makes a request whose content, if any, is encoded already. */
-  abstract urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse>;
+  /**
+   * Makes a request. Pools and managers take content that is encoded already; a class of your own may take what is said of how
+   * to encode it, as the reference allows.
+   */
+  abstract urlopen(method: string, url: string, options?: UrlopenOptions & MultipartOptions): Promise<HTTPResponse>;
 
   /**
    * Makes a request; the way to do it.

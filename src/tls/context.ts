@@ -215,8 +215,11 @@ export class SSLContext extends ContextSource {
   }
 
   /** @throws TypeError always: NPN is gone, from TLS 1.3 and from Node */
-  setNpnProtocols(_npnProtocols: readonly string[]): never {
-    throw new TypeError('Cannot use NPN: it is gone from TLS, and ALPN has taken its place: call setAlpnProtocols()');
+  setNpnProtocols(npnProtocols: readonly string[]): never {
+    const given = describe(npnProtocols);
+    throw new TypeError(
+      `Cannot use NPN for ${given}: it is gone from TLS, and ALPN has taken its place: call setAlpnProtocols()`,
+    );
   }
 
   /**
