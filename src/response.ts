@@ -12,15 +12,13 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { Readable, type Writable } from 'node:stream';
-import { ReadableStream, WritableStream } from 'node:stream/web';
-import { TextDecoder } from 'node:util';
 import { type Coding, contentCodings, type DecodingLimits, supportedCodings } from './coding/codings.js';
 import { decodeStream, isSmallEnoughForSync, tryDecodeBytes } from './coding/decode.js';
 import { type ContentReader, MemoryContent, StreamContent } from './engine/content-reader.js';
-import { saveToFile, saveToWritable, saveToWritableStream } from './engine/save-content.js';
 import type { Exchanged } from './engine/session.js';
 import {
   addCallers,
+  annotate,
   DecodeError,
   HTTPError,
   IncompleteRead,
@@ -34,6 +32,7 @@ import { equalsIgnoringCase, listMembers } from './http1/grammar.js';
 import type { AttemptClock, Timings } from './timings.js';
 import { type ContentRange, parseContentRange } from './util/response.js';
 import type { Retry } from './util/retry.js';
+import { quietTimer } from './util/timeout.js';
 
 export {
   BrotliDecoder,
@@ -66,6 +65,8 @@ export interface ResponseConnection {
   close(): void;
   /** The descriptor of its socket; null if there is none. */
   fileno?(): number | null;
+  /** The peer, for errors. */
+  readonly address?: string | null;
 }
 
 /** What a response knows of its pool. */
@@ -106,6 +107,10 @@ export interface HTTPResponseOptions {
   readonly _limits?: DecodingLimits | undefined;
   /** @internal What an exchange gave: takes the place of body, headers, status, version and reason. */
   readonly _exchanged?: Exchanged | undefined;
+  /** @internal Content that does not come by a connection of ours: takes the place of body. */
+  readonly _content?: ContentReader | undefined;
+  /** @internal Whether somebody else has taken off the codings that Content-Encoding names. */
+  readonly _isDecoded?: boolean | undefined;
   /** @internal What has timed the exchange. */
   readonly _clock?: AttemptClock | undefined;
 }
@@ -154,6 +159,7 @@ export class HTTPResponse {
   readonly #limits: DecodingLimits;
   readonly #exchanged: Exchanged | null;
   readonly #clock: AttemptClock | null;
+  readonly #isDecodedElsewhere: boolean;
   #content: ContentReader;
   #headers: HTTPHeaderDict | null;
   #data: Buffer | null = null;
@@ -175,6 +181,7 @@ export class HTTPResponse {
     const exchanged = options._exchanged ?? null;
     this.#exchanged = exchanged;
     this.#clock = options._clock ?? null;
+    this.#isDecodedElsewhere = options._isDecoded ?? false;
     this.decodeContent = options.decodeContent ?? true;
     this.enforceContentLength = options.enforceContentLength ?? true;
     this.requestMethod = options.requestMethod ?? null;
@@ -197,7 +204,7 @@ export class HTTPResponse {
     this.version = options.version ?? 0;
     this.reason = options.reason ?? null;
     this.#headers = new HTTPHeaderDict(options.headers ?? options.msg);
-    this.#content = contentOf(options.body ?? EMPTY);
+    this.#content = options._content ?? contentOf(options.body ?? EMPTY);
     if (options.preloadContent ?? true) this.#preloadFromMemory(options.body ?? EMPTY);
   }
 
@@ -451,6 +458,8 @@ export class HTTPResponse {
    */
   async saveTo(target: string | URL | Writable | WritableStream): Promise<number> {
     checkTarget(target);
+    // Loaded when it is wanted: it needs a file system, which not every runtime has.
+    const { saveToFile, saveToWritable, saveToWritableStream } = await import('./engine/save-content.js');
     try {
       if (typeof target === 'string' || target instanceof URL) {
         return await saveToFile(target, (buffer) => this.#wanted(this.readInto(buffer)));
@@ -530,7 +539,7 @@ export class HTTPResponse {
    */
   async drainConn(): Promise<void> {
     if (this.#content.isExhausted) return;
-    const timer = setTimeout(() => this.#content.abandon(), DRAIN_MS).unref();
+    const timer = quietTimer(() => this.#content.abandon(), DRAIN_MS);
     try {
       for (let drained = 0; drained < DRAIN_BYTES; ) {
         const piece = await this.#content.read(PIECE_BYTES);
@@ -684,7 +693,7 @@ export class HTTPResponse {
       }
       this.#ahead = step.value;
     } catch (error) {
-      this.#failure ??= { error };
+      this.#fail(error);
       // What cannot be decoded is of no use: its connection must not wait for somebody to read the rest.
       this.#content.abandon();
       throw error;
@@ -726,14 +735,20 @@ export class HTTPResponse {
         error instanceof ProtocolError && error.cause instanceof IncompleteRead && error.cause.expected !== null;
       if (isShort && !this.enforceContentLength) return atEnd;
       addCallers(error);
-      this.#failure ??= { error };
+      this.#fail(error);
       throw error;
     }
   }
 
+  /** Reading has raised this: for good. */
+  #fail(error: unknown): void {
+    annotate(error, { phase: 'content', address: this.#connection?.address });
+    this.#failure ??= { error };
+  }
+
   /** The codings to take off; none if one of them is unknown to us: then the content stays as it came. */
   #codings(decode: boolean): readonly Coding[] {
-    if (!decode) return NO_CODINGS;
+    if (!decode || this.#isDecodedElsewhere) return NO_CODINGS;
     const value =
       this.#exchanged === null ? this.headers.get('content-encoding') : this.#exchanged.head.contentEncoding;
     return value === undefined ? NO_CODINGS : (contentCodings(value) ?? NO_CODINGS);
@@ -778,7 +793,7 @@ function fromWindows1252(bytes: Buffer): string {
 }
 
 /** Of the charset that a Content-Type names; UTF-8 where it names none, or one that is unknown (WHATWG labels). */
-function textDecoder(contentType: string | undefined): TextDecoder {
+function textDecoder(contentType: string | undefined) {
   const label = /;[ \t]*charset="?([^";, \t]+)/i.exec(contentType ?? '')?.[1] ?? 'utf-8';
   try {
     return new TextDecoder(label);
