@@ -75,6 +75,12 @@ const UNSET = {
  */
 const SECURITY_LEVEL = '@SECLEVEL=2';
 
+/**
+ * For lists that name ciphers of TLS 1.3 only: OpenSSL takes the level with a cipher of older versions, which are then not
+ * spoken. Node alone would leave such lists at its own level.
+ */
+const CARRIER = 'ECDHE-RSA-AES128-GCM-SHA256';
+
 /** Contexts with authorities of their own; each may take a megabyte. */
 const MAX_SHARED = 16;
 
@@ -100,9 +106,9 @@ function newContext({ authorities, credentials, versions, ciphers, options }: Co
     ca: authorities === null ? undefined : [...authorities],
     cert: credentials?.certificate,
     key: credentials?.key,
-    minVersion: versions.minimum,
+    minVersion: isOnlyTls13 ? 'TLSv1.3' : versions.minimum,
     maxVersion: versions.maximum,
-    ciphers: withSecurityLevel(ciphers ?? tls.DEFAULT_CIPHERS),
+    ciphers: withSecurityLevel(isOnlyTls13 ? `${list}:${CARRIER}` : list),
     secureOptions: options === 0 ? undefined : options,
   } as SecureContextOptions;
   try {
@@ -113,8 +119,12 @@ function newContext({ authorities, credentials, versions, ciphers, options }: Co
 }
 
 function withSecurityLevel(ciphers: string): string {
-  const isOnlyTls13 = ciphers.split(':').every((name) => name.startsWith('TLS_'));
-  return isOnlyTls13 || ciphers.includes('@SECLEVEL=') ? ciphers : `${ciphers}:${SECURITY_LEVEL}`;
+  return ciphers.includes('@SECLEVEL=') ? ciphers : `${ciphers}:${SECURITY_LEVEL}`;
+}
+
+function namesOnlyTls13(ciphers: string): boolean {
+  const names = ciphers.split(':').filter((name) => !name.startsWith('@'));
+  return names.length > 0 && names.every((name) => name.startsWith('TLS_'));
 }
 
 function refused(cause: unknown, ciphers: string | null): SSLError {

@@ -199,12 +199,106 @@ const KINDS: ReadonlySet<SiteName> = new Set<SiteName>([
   'tls10',
 ]);
 
+/** Published cases that a server stands for, in one sentence each. */
+const CASES: Partial<Record<SiteName, string>> = {
+  ip4AsDns: 'SEC-066 (CVE-2014-0139): an address that stands among the DNS names is no address',
+  ip4AsWildcard: 'SEC-066 (CVE-2014-2522): a wildcard matches no address',
+  ip4AsCommonName: 'SEC-066 (CVE-2014-1263): an address as common name is no address',
+  ip4AsUri: 'SEC-066 (CVE-2024-2466): an address in a URI is no address',
+  ip6LongForm: 'SEC-066 (urllib3 #5029): addresses are compared as bytes, however they are written',
+  ip4: 'SEC-066: an address among the addresses matches',
+  commonNameOnly: 'SEC-067 (CVE-2014-3577): a common name is no name, even where there is no other',
+  commonNameAside: 'SEC-067 (CVE-2012-6153): a common name is no name beside alternative names',
+  commonNameWithIp: 'SEC-067 (CVE-2021-44533): a common name is no name beside an address',
+  commonNameWithUri: 'SEC-067 (CVE-2021-44533): a common name is no name beside a URI',
+  commonNameWithMail: 'SEC-067 (CVE-2021-44533): a common name is no name beside a mail address',
+  commonNameTwice: 'SEC-067 (CVE-2021-44533): none of two common names is a name',
+  commonNameTwiceReversed: 'SEC-067 (CVE-2021-44533): none of two common names is a name, in the other order',
+  wildcard: 'SEC-068: a star stands for one whole label, the left-most',
+  wildcardTooDeep: 'SEC-068 (CVE-2013-2099): a star does not stand for two labels',
+  wildcardParent: 'SEC-068 (CVE-2015-1855): a star does not stand for no label',
+  wildcardPartial: 'SEC-068 (CVE-2016-7099): a star does not stand for the end of a label',
+  wildcardPartialEnd: 'SEC-068 (CVE-2016-9952): a star does not stand for the beginning of a label',
+  wildcardInside: 'SEC-068 (CVE-2015-1855): a star inside a name stands for nothing',
+  wildcardTwice: 'SEC-068 (CVE-2013-7440): two stars stand for nothing',
+  wildcardDoubled: 'SEC-068 (CVE-2013-7440): a doubled star stands for nothing',
+  wildcardAlone: 'SEC-068 (CVE-2016-7099): a star alone stands for nothing',
+  wildcardTop: 'SEC-068 (CVE-2016-9952): a star below a top-level domain stands for nothing',
+  wildcardInALabel: 'SEC-068 (CVE-2023-28321): a star does not stand for a part of an international label',
+  idnInUtf8: 'SEC-069 (CVE-2021-0341): bytes beyond ASCII in a certificate match nothing',
+  idnOther: 'SEC-069 (CVE-2026-63374): an international name is not the one with the marks left out',
+  nulInName: 'SEC-070 (CVE-2009-2417, CVE-2013-4238): a NUL does not end a name',
+  commaInName: 'SEC-070 (CVE-2021-44532): a comma in a name does not begin another',
+  quotesInName: 'SEC-070 (CVE-2021-44532): quotes in a name do not either',
+  commaInUri: 'SEC-070 (CVE-2021-44532): a comma in a URI does not begin a name',
+  uriOfName: 'SEC-070 (CVE-2021-44531): the host of a URI is no name',
+  tls10: 'SEC-072 (CVE-2011-3389): TLS 1.0 is not spoken by default',
+  tls11: 'SEC-072 (CVE-2011-3389): TLS 1.1 is not spoken by default',
+};
+
+const ROWS = Object.keys(SITES).map((key) => {
+  // The keys of SITES are what SiteName is.
+  const name = key as SiteName;
+  return { name, what: CASES[name] === undefined ? name : `${name}: ${CASES[name]}` };
+});
+
+// The keys of COLUMNS are those of Row.
 describe.each(Object.keys(COLUMNS) as (keyof Row)[])('%s', (column) => {
-  test.each(Object.keys(SITES) as SiteName[])('%s', async (name) => {
+  test.each(ROWS)('$what', async ({ name }) => {
     const server = await lab.server(name);
     const ways = Object.entries(COLUMNS[column]).slice(0, KINDS.has(name) ? undefined : 1);
     const verdicts: Record<string, unknown> = {};
     for (const [way, options] of ways) verdicts[way] = await verdictOf(server, options(server));
     expect(verdicts).toEqual(Object.fromEntries(ways.map(([way]) => [way, TABLE[name][column]])));
+  });
+});
+
+describe('what no column says', () => {
+  test.each(['sha1', 'weakKey'] as const)(
+    'ciphers of one’s own do not lower the bar for keys and signatures (%s)',
+    async (name) => {
+      const server = await lab.server(name);
+      for (const ciphers of [
+        'TLS_AES_128_GCM_SHA256',
+        'ECDHE+AESGCM',
+        'TLS_AES_128_GCM_SHA256:ECDHE+AESGCM',
+        'DEFAULT',
+      ]) {
+        expect(await verdictOf(server, { caCerts: lab.root, ciphers }), ciphers).toBe('code UNSPECIFIED');
+      }
+      expect(await verdictOf(server, { caCerts: lab.root, ciphers: 'DEFAULT:@SECLEVEL=0' })).toBe('ok');
+    },
+  );
+
+  test('a self-signed certificate is trusted where it is given itself', async () => {
+    const server = await lab.server('selfSigned');
+    expect(await verdictOf(server, { caCerts: server.certificate.pem })).toBe('ok');
+    const renamed = { ...server, url: server.url.replace('selfsigned', 'other') };
+    expect(await verdictOf(renamed, { caCerts: server.certificate.pem })).toBe(NAME);
+  });
+
+  test('an intermediate authority alone is no root', async () => {
+    const server = await lab.server('good');
+    const verdict = await verdictOf(server, { caCerts: lab.authorities.intermediate.pem });
+    expect(verdict).toBe('code UNABLE_TO_GET_ISSUER_CERT');
+  });
+
+  test('an intermediate authority beside the root stands in for one that a server leaves out', async () => {
+    const caCerts = [lab.root, lab.authorities.intermediate.pem];
+    expect(await verdictOf(await lab.server('missingIntermediate'), { caCerts })).toBe('ok');
+  });
+
+  test('serverHostname is verified in place of the host, and assertHostname in place of both', async () => {
+    const server = await lab.server('wrongHost');
+    const caCerts = lab.root;
+    const [right, wrong] = ['elsewhere.lab.test', 'nobody.lab.test'];
+    expect(await verdictOf(server, { caCerts, serverHostname: right })).toBe('ok');
+    expect(await verdictOf(server, { caCerts, serverHostname: wrong })).toBe(NAME);
+    expect(await verdictOf(server, { caCerts, assertHostname: right })).toBe('ok');
+    expect(await verdictOf(server, { caCerts, assertHostname: wrong, serverHostname: right })).toBe(NAME);
+    expect(await verdictOf(server, { caCerts, assertHostname: right, serverHostname: wrong })).toBe('ok');
+    expect(await verdictOf(await lab.server('ip4'), { caCerts, assertHostname: '127.0.0.1' })).toBe('ok');
+    expect(await verdictOf(await lab.server('ip6'), { caCerts, assertHostname: '[0:0::1]' })).toBe('ok');
+    expect(await verdictOf(await lab.server('idn'), { caCerts, assertHostname: 'Bücher.lab.test.' })).toBe('ok');
   });
 });

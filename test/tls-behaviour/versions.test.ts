@@ -83,8 +83,15 @@ describe('ciphers', () => {
     expect(modern).toMatchObject({ cipher: 'TLS_CHACHA20_POLY1305_SHA256' });
   });
 
+  test('of TLS 1.3 alone mean TLS 1.3 alone', async () => {
+    const ciphers = 'TLS_AES_128_GCM_SHA256';
+    expect(await spokenWith('tls12', { ciphers })).toBe('refused');
+    expect(await spokenWith('tls13', { ciphers })).toMatchObject({ cipher: 'TLS_AES_128_GCM_SHA256' });
+    expect(() => new PoolManager({ ciphers, sslMaximumVersion: 'TLSv1.2' })).toThrow(/ciphers.*TLS 1\.3/);
+  });
+
   test('that nobody has are refused before anything is sent', () => {
-    for (const ciphers of ['NO-SUCH-CIPHER', '']) {
+    for (const ciphers of ['NO-SUCH-CIPHER', '', '@SECLEVEL=1', ':']) {
       expect(() => new PoolManager({ ciphers })).toThrow(/ciphers/);
     }
   });
