@@ -99,6 +99,13 @@ export function secureContext(settings: ContextSettings): SecureContext {
 }
 
 function newContext({ authorities, credentials, versions, ciphers, options }: ContextSettings): SecureContext {
+  const list = ciphers ?? tls.DEFAULT_CIPHERS;
+  const isOnlyTls13 = namesOnlyTls13(list);
+  if (isOnlyTls13 && versions.maximum !== 'TLSv1.3') {
+    throw new SSLError(
+      `Cannot use ciphers ${excerpt(list)}: all are of TLS 1.3, which is not among the versions to speak`,
+    );
+  }
   // What is undefined there is absent for Node; only its types tell the two apart.
   const given = {
     ...UNSET,
