@@ -102,6 +102,8 @@ export class Link {
     socket.on('drain', () => receiver.onDrain());
     socket.on('error', (error) => {
       this.#error ??= error;
+      // What TLS cannot read any more, or a fatal alert, Node tells without closing the socket; the end that follows is no end.
+      if (!socket.destroyed) socket.destroy();
     });
     socket.on('close', () => receiver.onClose(this.#error));
     this.#outliveFailedWrite(socket);

@@ -312,6 +312,57 @@ describe('SEC-075: content over TLS without a length', () => {
   });
 });
 
+describe('SEC-074: TLS that breaks after the handshake', () => {
+  /** Passes everything on, and then, at `spoil`, a record that no key has made. */
+  async function spoiling(maxVersion: tls.SecureVersion, script: Script) {
+    const { identity } = await lab.authorities.root.issue({ names: ['a.lab.test'] });
+    const server = await tlsPeer({ ...identity, maxVersion }, script);
+    const clients: net.Socket[] = [];
+    const relay = await peer(({ socket }) => {
+      clients.push(socket);
+      const upstream = net.connect(server.port, '127.0.0.1');
+      upstream.on('error', () => {}).on('data', (bytes: Buffer) => socket.write(bytes));
+      socket.on('data', (bytes: Buffer) => upstream.write(bytes));
+      socket.on('close', () => upstream.destroy());
+    });
+    return {
+      port: relay.port,
+      spoil: () => void clients.at(-1)?.end(Buffer.concat([Buffer.from('1703030040', 'hex'), Buffer.alloc(64, 'x')])),
+      async [Symbol.asyncDispose]() {
+        await relay[Symbol.asyncDispose]();
+        await server[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)(
+    '%s: a damaged record is an SSLError, before the head and in content until close, which is not taken for whole',
+    async (version) => {
+      for (const begins of [false, true]) {
+        let asked = () => {};
+        const request = new Promise<void>((resolve) => {
+          asked = resolve;
+        });
+        await using server = await spoiling(version, async (connection) => {
+          await connection.request();
+          if (begins) connection.write('HTTP/1.1 200 OK\r\n\r\nhalf');
+          asked();
+        });
+        await using pool = poolOf('a.lab.test', server);
+        const answer = pool.request('GET', '/', { preloadContent: false });
+        const reading = begins ? answer.then((response) => response.read()) : answer;
+        await request;
+        if (begins) await answer;
+        server.spoil();
+        const error: unknown = await reading.catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(SSLError);
+        expect(error).toMatchObject({ code: expect.stringMatching(/^ERR_SSL_/) });
+        await expect.poll(() => openSockets().length).toBe(0);
+      }
+    },
+  );
+});
+
 describe('SEC-117 (CVE-2025-61729, CVE-2013-2099): certificates with very many names', () => {
   test('as many as OpenSSL takes: judged within a second, and a message that lists only the first', async () => {
     const names = Array.from({ length: 4_000 }, (_, index) => `${index}.of.many.lab.test`);
