@@ -50,8 +50,6 @@ export const OP_NO_COMPRESSION: number = constants.SSL_OP_NO_COMPRESSION;
 /** Of `options`: no tickets, and so no sessions to resume in most places. */
 export const OP_NO_TICKET: number = constants.SSL_OP_NO_TICKET;
 
-const SAFE_OPTIONS = OP_NO_SSLv2 | OP_NO_SSLv3 | OP_NO_COMPRESSION;
-
 /** What {@link SSLContext.loadVerifyLocations} takes; at least one of them. */
 export interface VerifyLocations {
   /** As the option `caCerts`. */
@@ -95,7 +93,7 @@ export class SSLContext extends ContextSource {
   /** The PROTOCOL_ constant that it was made with. */
   readonly protocol: Protocol;
   /** Bits of the OP_ constants and others of OpenSSL's. */
-  options = SAFE_OPTIONS;
+  options = DEFAULT_SETTINGS.options;
   /**
    * Whether the common name counts where a certificate has no list of alternative names; each time it does, a
    * {@link SubjectAltNameWarning} says so.

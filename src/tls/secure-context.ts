@@ -5,7 +5,7 @@
  * name their own share one, whichever pools they belong to. Settings come from options (configuration.ts) or from an
  * {@link SSLContext} (context.ts), which is copied when it is used.
  */
-import { createHash } from 'node:crypto';
+import { constants, createHash } from 'node:crypto';
 import tls, { type SecureContext, type SecureContextOptions } from 'node:tls';
 import { RecentlyUsedContainer } from '../collections.js';
 import { SSLError } from '../exceptions.js';
@@ -21,7 +21,7 @@ export interface ContextSettings {
   readonly versions: VersionRange;
   /** Null for Node's own. */
   readonly ciphers: string | null;
-  /** Bits of OpenSSL's SSL_OP_ constants; 0 for its defaults. */
+  /** Bits of OpenSSL's SSL_OP_ constants, over its defaults. */
   readonly options: number;
 }
 
@@ -30,7 +30,7 @@ export const DEFAULT_SETTINGS: ContextSettings = Object.freeze({
   credentials: null,
   versions: DEFAULT_VERSIONS,
   ciphers: null,
-  options: 0,
+  options: constants.SSL_OP_NO_SSLv2 | constants.SSL_OP_NO_SSLv3 | constants.SSL_OP_NO_COMPRESSION,
 });
 
 /** An {@link SSLContext} as it was at one moment. */
@@ -116,7 +116,7 @@ function newContext({ authorities, credentials, versions, ciphers, options }: Co
     minVersion: isOnlyTls13 ? 'TLSv1.3' : versions.minimum,
     maxVersion: versions.maximum,
     ciphers: withSecurityLevel(isOnlyTls13 ? `${list}:${CARRIER}` : list),
-    secureOptions: options === 0 ? undefined : options,
+    secureOptions: options,
   } as SecureContextOptions;
   try {
     return tls.createSecureContext(given);
