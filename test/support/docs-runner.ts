@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { startHttpbin } from 'urllib3/testing';
+import { proxyServer } from './proxy-server.js';
 import { socksServer } from './socks-server.js';
 import { startUrlfetchServer } from './urlfetch-server.js';
 
@@ -33,6 +34,9 @@ const { blocks, tls }: DocsJob = JSON.parse(readFileSync('job.json', 'utf8'));
 const plain = await startHttpbin();
 const secure = await startHttpbin({ tls });
 const socks = await socksServer();
+const proxy = await proxyServer();
+const secureProxy = await proxyServer({ identity: tls });
+const loginProxy = await proxyServer({ credentials: `Basic ${Buffer.from('user:p@ssword').toString('base64')}` });
 const urlfetch = await startUrlfetchServer();
 Object.assign(process.env, { API_HOST: urlfetch.host, API_PORT: String(urlfetch.port) });
 
@@ -43,7 +47,12 @@ const SERVERS: readonly (readonly [shown: string, real: string])[] = [
 ];
 
 /** The same for hosts that stand behind another scheme than http. */
-const HOSTS: typeof SERVERS = [['proxy.example.com:1080', `127.0.0.1:${socks.port}`]];
+const HOSTS: typeof SERVERS = [
+  ['proxy.example.com:1080', `127.0.0.1:${socks.port}`],
+  ['proxy.example.com:3128', `127.0.0.1:${proxy.port}`],
+  ['login.example.com:3128', `127.0.0.1:${loginProxy.port}`],
+  ['secure.example.com:3129', `localhost:${secureProxy.port}`],
+];
 
 /** Enough that those that wait hold up nobody, and not so many that one holds up the clocks of all. */
 const LANES = 12;
@@ -51,7 +60,8 @@ const LANES = 12;
 const report: Record<string, BlockReport> = {};
 const waiting = [...blocks];
 await Promise.all(Array.from({ length: LANES }, runLane));
-await Promise.all([plain.close(), secure.close(), socks[Symbol.asyncDispose](), urlfetch.close()]);
+await Promise.all([plain, secure, urlfetch].map((server) => server.close()));
+for (const server of [socks, proxy, secureProxy, loginProxy]) await server[Symbol.asyncDispose]();
 writeFileSync('report.json', JSON.stringify(report));
 
 async function runLane(): Promise<void> {

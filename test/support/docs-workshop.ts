@@ -78,6 +78,7 @@ async function furnish(folder: string): Promise<DocsJob['tls']> {
     'package.json': '{ "type": "module" }',
     'runner.mjs': compiled(readFileSync(join(ROOT, 'test', 'support', 'docs-runner.ts'), 'utf8')),
     'urlfetch-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'urlfetch-server.ts'), 'utf8')),
+    'proxy-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'proxy-server.ts'), 'utf8')),
     'socks-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'socks-server.ts'), 'utf8')),
     'example.txt': 'Hello from a file\n',
     'example.jpg': Buffer.from('ffd8ffe000104a464946', 'hex'),

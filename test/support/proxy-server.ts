@@ -144,7 +144,8 @@ class Connection implements ProxyConnection {
     this.heads.push(head);
     this.#allHeads.push(head);
     const { credentials, onConnect, onForward } = this.#options;
-    if (credentials !== undefined && !head.includes(`\r\nProxy-Authorization: ${credentials}\r\n`)) {
+    const given = /\r\nproxy-authorization: ([^\r]*)\r\n/i.exec(head)?.[1];
+    if (credentials !== undefined && given !== credentials) {
       this.socket.write(NOT_AUTHORIZED);
     } else if (head.startsWith('CONNECT ')) {
       const answer = onConnect?.(head, this) ?? null;
