@@ -62,11 +62,13 @@ export function handshakeFailure(error: unknown, name: string, chain: Chain): SS
 /**
  * The error that ended a connection after its handshake, where TLS made it: in TLS 1.3 a server says only then that it wants
  * a certificate of the client. Undefined for errors of the connection below.
+ *
+ * The phase is left to whoever knows it: a request was sent by then, and may have been done.
  */
 export function lateFailure(error: unknown): SSLError | undefined {
   const code = codeOf(error);
   if (code === undefined || !code.startsWith('ERR_SSL_')) return undefined;
-  return phased(new SSLError(`TLS failed: ${why(error, [])}`, { cause: error }));
+  return new SSLError(`TLS failed: ${why(error, [])}`, { cause: error });
 }
 
 function phased(error: SSLError): SSLError {

@@ -21,6 +21,7 @@ import {
   ProxyError,
   ReadTimeoutError,
   ResponseError,
+  SSLError,
 } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
 import { withoutOuterBlanks } from '../http1/grammar.js';
@@ -396,7 +397,13 @@ export class Retry {
 function errorCount(error: Error): CountName {
   const actual = error instanceof ProxyError ? error.cause : error;
   if (actual instanceof ConnectTimeoutError) return 'connect';
-  return error instanceof ReadTimeoutError || error instanceof ProtocolError ? 'read' : 'other';
+  const isOfReading = error instanceof ReadTimeoutError || error instanceof ProtocolError || isLateSslError(error);
+  return isOfReading ? 'read' : 'other';
+}
+
+/** TLS that broke when a request was on its way already, which the server may have done. */
+function isLateSslError(error: Error): boolean {
+  return error instanceof SSLError && (error.phase === 'send' || error.phase === 'wait' || error.phase === 'content');
 }
 
 function responseCount(response: RetryResponse | null, location: string | null): CountName | null {

@@ -361,6 +361,18 @@ describe('SEC-074: TLS that breaks after the handshake', () => {
       }
     },
   );
+
+  test('SEC-126: it counts as an error of reading, so that a POST that the server may have done is not sent again', async () => {
+    const methods: string[] = [];
+    await using server = await spoiling('TLSv1.3', async (connection) => {
+      methods.push((await connection.request()).split(' ', 1).join());
+      server.spoil();
+    });
+    await using pool = poolOf('a.lab.test', server, { retries: 2 });
+    await expect(pool.request('POST', '/')).rejects.toThrow(SSLError);
+    await expect(pool.request('GET', '/')).rejects.toThrow(MaxRetryError);
+    expect(methods).toEqual(['POST', 'GET', 'GET', 'GET']);
+  });
 });
 
 describe('SEC-117 (CVE-2025-61729, CVE-2013-2099): certificates with very many names', () => {
