@@ -151,7 +151,9 @@ export class PoolManager extends RequestMethods {
     this.pools = new RecentlyUsedContainer(limit, { disposeFunc: (pool) => pool._retire() });
     // Misspelt and bad options are refused here, not at the first request.
     new HTTPSConnectionPool('localhost', connectionPoolKw).close();
-    this.#environment = asksEnvironment(proxy) ? new EnvironmentManagers({ numPools, ...connectionPoolKw }) : null;
+    this.#environment = asksEnvironment(proxy)
+      ? new EnvironmentManagers(this, { numPools, ...connectionPoolKw })
+      : null;
   }
 
   /**
@@ -454,12 +456,14 @@ export function proxyFromEnvironment(options: Omit<PoolManagerOptions, 'proxy'> 
 /** The proxies of the environment, with a manager for each: what is one proxy's never meets another. */
 class EnvironmentManagers {
   readonly #proxies = environmentProxies();
+  readonly #owner: PoolManager;
   readonly #options: Omit<PoolManagerOptions, 'proxy'>;
   readonly #managers = new Map<string, PoolManager>();
   /** Loaded when it is wanted. */
   #SocksManager: SocksManagerClass | null = null;
 
-  constructor(options: Omit<PoolManagerOptions, 'proxy'>) {
+  constructor(owner: PoolManager, options: Omit<PoolManagerOptions, 'proxy'>) {
+    this.#owner = owner;
     this.#options = options;
   }
 
@@ -478,13 +482,21 @@ class EnvironmentManagers {
     if (proxy === null) return null;
     const known = this.#managers.get(proxy);
     if (known !== undefined) return known;
-    const manager = isSocks(proxy) ? this.#socksManager(proxy) : new ProxyManager(proxy, this.#options);
+    const manager = isSocks(proxy) ? this.#socksManager(proxy) : this.#httpManager(proxy);
     this.#managers.set(proxy, manager);
     return manager;
   }
 
   clear(): void {
     for (const manager of this.#managers.values()) manager.clear();
+  }
+
+  #httpManager(proxy: string): PoolManager {
+    const manager = new ProxyManager(proxy, this.#options);
+    // They may have been changed: pools are made as the owner makes them.
+    manager.poolClassesByScheme = this.#owner.poolClassesByScheme;
+    manager.keyFnByScheme = this.#owner.keyFnByScheme;
+    return manager;
   }
 
   #socksManager(proxy: string): PoolManager {

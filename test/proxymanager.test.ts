@@ -526,6 +526,15 @@ describe("PoolManager({ proxy: 'environment' })", () => {
     });
   });
 
+  test('makes pools of the classes that it was given', async () => {
+    class OwnPool extends HTTPConnectionPool {}
+    await withEnvironment({ http_proxy: 'http://proxy.test' }, async () => {
+      await using http = new PoolManager({ proxy: 'environment' });
+      http.poolClassesByScheme = { ...http.poolClassesByScheme, http: OwnPool };
+      expect(http.connectionFromUrl('http://a.test/')).toBeInstanceOf(OwnPool);
+    });
+  });
+
   test('follows each hop of a redirect by the proxy of its own URL (SEC-086)', async () => {
     const password = Buffer.from('u:hidden').toString('base64');
     await using one = await proxyServer();

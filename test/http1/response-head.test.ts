@@ -26,6 +26,11 @@ describe('interpretHead() gives version, status and reason', () => {
   });
 });
 
+test('interpretHead() holds no connection for persistent that has become a tunnel', () => {
+  expect(interpreted('HTTP/1.1 200 OK\r\n\r\n', 'CONNECT').persistent).toBe(false);
+  expect(interpreted('HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n', 'CONNECT').persistent).toBe(true);
+});
+
 describe('interpretHead() frames (RFC 9112 section 6.3)', () => {
   test.each<{ name: string; fields: string; framing: Framing; status?: number; method?: string; version?: string }>([
     { name: '1: no content for HEAD', method: 'HEAD', fields: 'Content-Length: 5\r\n', framing: NONE },
@@ -37,6 +42,13 @@ describe('interpretHead() frames (RFC 9112 section 6.3)', () => {
     { name: '1: 304', status: 304, fields: 'Transfer-Encoding: chunked\r\n', framing: NONE },
     { name: '1 is not for 200 to 203', status: 203, fields: 'Content-Length: 5\r\n', framing: LENGTH_5 },
     { name: '1 is not for 205', status: 205, fields: 'Content-Length: 5\r\n', framing: LENGTH_5 },
+    {
+      name: '2: a tunnel, whatever is announced',
+      method: 'CONNECT',
+      fields: 'Content-Length: x\r\nTransfer-Encoding: gzip\r\n',
+      framing: NONE,
+    },
+    { name: '2 is for 2xx only', method: 'CONNECT', status: 407, fields: 'Content-Length: 5\r\n', framing: LENGTH_5 },
     { name: '4: chunked', fields: 'Transfer-Encoding: chunked\r\n', framing: CHUNKED },
     { name: '4: chunked in other cases and blanks', fields: 'TRANSFER-ENCODING:\t ChunKED \t\r\n', framing: CHUNKED },
     { name: '6: a length', fields: 'Content-Length: 5\r\n', framing: LENGTH_5 },
