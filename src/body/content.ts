@@ -60,6 +60,8 @@ export interface StreamSource {
   open(): AsyncIterable<Uint8Array>;
   /** There for a source that must be let go even if no sending begins: destroys a one-shot stream. */
   readonly discard?: () => void;
+  /** There for a source of Blobs and memory: the same bytes as one Blob without a type, which nothing was read of. */
+  readonly blob?: () => Blob;
 }
 
 /** Content of one request or one part. */
@@ -165,11 +167,19 @@ export function sequenceSource(sources: readonly BodySource[], contentType: stri
     sources.flatMap<Uint8Array | StreamSource>((source) => (source.kind === 'stream' ? source : bytesIn(source))),
   );
   const pull = () => sequencePuller(pieces);
-  if (streams.every((stream) => stream.replayable)) return streamSource({ length, contentType, pull });
+  const blob = blobOf(pieces);
+  if (streams.every((stream) => stream.replayable)) return streamSource({ length, contentType, pull, blob });
   const discard = () => {
     for (const stream of streams) stream.discard?.();
   };
   return oneShotSource({}, 'a form with a part that can be read only once', { length, contentType, pull, discard });
+}
+
+/** Undefined unless every piece is in memory or a Blob. */
+function blobOf(pieces: readonly (Uint8Array | StreamSource)[]): (() => Blob) | undefined {
+  const isBlobLike = (piece: Uint8Array | StreamSource) => piece instanceof Uint8Array || piece.blob !== undefined;
+  if (!pieces.every(isBlobLike)) return undefined;
+  return () => new Blob(pieces.map((piece) => (piece instanceof Uint8Array ? piece : (piece.blob?.() ?? ''))));
 }
 
 function bytesIn(source: BodySource): Uint8Array[] {
@@ -208,11 +218,13 @@ interface StreamParts {
   readonly contentType?: string | null;
   /** Begins a sending. */
   readonly pull: () => Puller;
+  readonly blob?: (() => Blob) | undefined;
 }
 
-function streamSource({ length = null, contentType = null, pull }: StreamParts): StreamSource {
+function streamSource({ length = null, contentType = null, pull, blob }: StreamParts): StreamSource {
   const open = () => new Sending(pull(), length);
-  return { kind: 'stream', length, contentType, replayable: true, assertUnspent() {}, open };
+  const ways = blob === undefined ? { open } : { open, blob };
+  return { kind: 'stream', length, contentType, replayable: true, assertUnspent() {}, ...ways };
 }
 
 /** @param identity - the object that is used up by one sending, in whatever request */
@@ -300,7 +312,9 @@ function blobSource(blob: BlobLike): BodySource {
     throw new TypeError(`Cannot send a Blob of size ${describe(size)}: it must be a number of bytes`);
   }
   if (size === 0) return bytesSource(new Uint8Array(0), contentType);
-  return streamSource({ length: size, contentType, pull: () => blobPuller(blob, size) });
+  // A Blob of another implementation is nothing that the runtime could send.
+  const same = blob instanceof Blob ? () => blob.slice(0, size, '') : undefined;
+  return streamSource({ length: size, contentType, pull: () => blobPuller(blob, size), blob: same });
 }
 
 // Files and file-like objects
