@@ -66,7 +66,7 @@ export async function retryAfterStatus(
   retries: Retry,
   terms: CallTerms,
 ): Promise<Retry | null> {
-  const left = await spend(attempted, response, retries, retries.raiseOnStatus, terms.budget === null ? null : terms);
+  const left = await spend(attempted, response, retries, retries.raiseOnStatus, terms);
   if (left === null) return null;
   tellOfIncrement(attempted, left);
   if (logger.isDebug) logger.debug(POOL_LOGGER, `Retry: ${attempted.target}`);
