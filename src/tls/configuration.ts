@@ -147,6 +147,14 @@ export function tlsConfiguration(options: TlsOptions): TlsConfiguration {
   };
 }
 
+/**
+ * The same for connections that resume no session: to each of them the server shows its certificate, so that a login which is
+ * bound to it is bound to the one that the server has now.
+ */
+export function withoutResumption(configuration: TlsConfiguration): TlsConfiguration {
+  return { ...configuration, sessions: new SessionStore(false) };
+}
+
 /** What the options say, over what the context says. */
 function settings(given: ResolvedTlsOptions, base: ContextSettings, hasContext: boolean): ContextSettings {
   const named = authorities(given.caCerts, given.caCertDir);

@@ -196,15 +196,18 @@ function begun(socket: TLSSocket, attempt: Attempt): TLSSocket {
     if (attempt.resumable === null) early.push(session);
     else keep(attempt, session);
   });
+  let isConnected = !socket.connecting;
+  socket.once('connect', () => {
+    isConnected = true;
+  });
   // Node closes the connection as it refuses a chain, and with it what the peer has shown: so it is looked at just before.
   socket.destroy = (error?: Error) => {
     Reflect.deleteProperty(socket, 'destroy');
-    if (error !== undefined && !socket.connecting) {
-      attempt.refusedChain = chainOf(attempt.presented ?? socket.getPeerCertificate(true));
-    }
-    // Never sent to anybody: it can be used yet.
-    if (socket.connecting && attempt.offered !== null)
+    if (isConnected) {
+      if (error !== undefined) attempt.refusedChain = chainOf(attempt.presented ?? socket.getPeerCertificate(true));
+    } else if (attempt.offered !== null) {
       configuration.sessions.putBack(serverOf(attempt.to), attempt.offered);
+    }
     return socket.destroy(error);
   };
   return socket;

@@ -34,6 +34,12 @@ const MAX_AGE_MS = 3_600_000;
 
 export class SessionStore {
   readonly #byServer = new RecentlyUsedContainer<string, Resumable[]>(MAX_SERVERS);
+  readonly #keepsAny: boolean;
+
+  /** @param keepsAny - whether there are to be sessions at all */
+  constructor(keepsAny = true) {
+    this.#keepsAny = keepsAny;
+  }
 
   /** The newest session for a server; null without one. */
   take(server: string, nowMs = Date.now()): Resumable | null {
@@ -48,6 +54,7 @@ export class SessionStore {
 
   /** Keeps a session that a verified connection was given. */
   keep(server: string, resumable: Resumable, nowMs = Date.now()): void {
+    if (!this.#keepsAny) return;
     const kept = { ...resumable, expiresMs: Math.min(resumable.expiresMs, nowMs + MAX_AGE_MS) };
     const sessions = this.#byServer.get(server);
     if (sessions === undefined) {

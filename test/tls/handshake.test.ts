@@ -1,17 +1,30 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import type net from 'node:net';
+import { X509Certificate } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Duplex } from 'node:stream';
 import tls from 'node:tls';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { SSLError } from '../../src/exceptions.js';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { HTTPError, SSLError } from '../../src/exceptions.js';
 import { type TlsConfiguration, tlsConfiguration } from '../../src/tls/configuration.js';
-import { HandshakeTimeout, secured, tlsOpener } from '../../src/tls/handshake.js';
+import { SSLContext } from '../../src/tls/context.js';
+import {
+  HandshakeTimeout,
+  peerCertificate,
+  RECENT_DATE,
+  secured,
+  type TlsPeer,
+  tlsOpener,
+  tlsOver,
+} from '../../src/tls/handshake.js';
 import type { TlsOptions } from '../../src/tls/options.js';
 import { dial } from '../../src/transport/dial.js';
 import { type Authority, authority, type Identity, selfSigned } from '../support/authority.js';
 import { watchHandles } from '../support/leaks.js';
 import { type Peer, peer, tlsPeer } from '../support/peer.js';
+import { rootAuthority } from '../support/tls-certificates.js';
 
 watchHandles();
 
@@ -23,6 +36,7 @@ beforeAll(async () => {
   identity = await ca.issue('a.test', '127.0.0.1');
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+afterEach(() => void vi.restoreAllMocks());
 
 /** Reads go here: as `Link` gives it, but kept. */
 function reader() {
@@ -190,5 +204,288 @@ describe('secured()', () => {
     controller.abort(new Error('enough'));
     await expect(failing).rejects.toThrow('enough');
     for (const connection of server.connections) await connection.closed;
+  });
+});
+
+const NO_BOUNDS = { signal: null, deadlineMs: null };
+const ORIGIN: TlsPeer = { host: 'a.test', port: 443, role: 'origin' };
+
+async function plainSocket({ port }: { readonly port: number }): Promise<net.Socket> {
+  const socket = net.connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  return socket;
+}
+
+/** What a verified connection over a stream reads first. */
+async function firstReadOver(stream: Duplex, configuration: TlsConfiguration, to = ORIGIN): Promise<string> {
+  const socket = tlsOver(stream, to, configuration);
+  await secured(socket, to, configuration, NO_BOUNDS);
+  const [bytes]: unknown[] = await once(socket, 'data');
+  socket.destroy();
+  return String(bytes);
+}
+
+describe('tlsOver()', () => {
+  test('speaks TLS over a connected socket, over TLS, and over any stream of bytes both ways', async () => {
+    await using server = await tlsPeer(identity, (connection) => connection.write('hello'));
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    expect(await firstReadOver(await plainSocket(server), configuration)).toBe('hello');
+
+    // A proxy over TLS, through which another TLS goes to the server.
+    await using proxy = await tlsPeer(identity, ({ socket }) => {
+      const onward = net.connect(server.port, '127.0.0.1');
+      onward.on('error', () => {});
+      socket.on('close', () => void onward.destroy());
+      socket.pipe(onward).pipe(socket);
+    });
+    const outer = tlsOver(await plainSocket(proxy), { ...ORIGIN, role: 'proxy' }, configuration);
+    await secured(outer, { ...ORIGIN, role: 'proxy' }, configuration, NO_BOUNDS);
+    expect(await firstReadOver(outer, configuration)).toBe('hello');
+
+    const below = await plainSocket(server);
+    const stream = new Duplex({
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => void below.write(chunk, () => done()),
+      destroy: (error, done) => {
+        below.destroy();
+        done(error);
+      },
+    });
+    below.on('data', (bytes: Buffer) => stream.push(bytes)).on('end', () => stream.push(null));
+    expect(await firstReadOver(stream, configuration)).toBe('hello');
+  });
+
+  test('reads first what was read before and put back: here the greeting of a server that speaks plain text (SEC-073)', async () => {
+    await using server = await peer((connection) => connection.write('HTTP/1.1 200 OK\r\n\r\nforged'));
+    const below = await plainSocket(server);
+    const [bytes]: unknown[] = await once(below, 'data');
+    below.pause();
+    below.unshift(bytes);
+    const failing = firstReadOver(below, tlsConfiguration({ caCerts: ca.cert }));
+    await expect(failing).rejects.toThrow('TLS with "a.test" failed: the server does not speak TLS on this port');
+    expect(below.destroyed).toBe(true);
+  });
+
+  test.each([
+    ['closes', (socket: net.Socket) => void socket.destroy()],
+    ['resets', (socket: net.Socket) => void socket.resetAndDestroy()],
+  ])('raises SSLError when the peer %s in the handshake, and closes what is below', async (_name, act) => {
+    await using server = await peer(async (connection) => {
+      await connection.take(1);
+      act(connection.socket);
+    });
+    const below = await plainSocket(server);
+    const configuration = tlsConfiguration({});
+    const socket = tlsOver(below, ORIGIN, configuration);
+    await expect(secured(socket, ORIGIN, configuration, NO_BOUNDS)).rejects.toThrow(SSLError);
+    expect(below.destroyed).toBe(true);
+  });
+
+  test('SEC-062: closes what is below when the peer is another, and when nobody waits any more', async () => {
+    await using server = await tlsPeer(identity, () => {});
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    const below = await plainSocket(server);
+    const other = { ...ORIGIN, host: 'b.test' };
+    await expect(secured(tlsOver(below, other, configuration), other, configuration, NO_BOUNDS)).rejects.toThrow(
+      SSLError,
+    );
+    expect(below.destroyed).toBe(true);
+
+    await using silent = await peer(() => {});
+    const given = await plainSocket(silent);
+    const socket = tlsOver(given, ORIGIN, configuration);
+    const late = secured(socket, ORIGIN, configuration, { signal: null, deadlineMs: performance.now() + 20 });
+    await expect(late).rejects.toBeInstanceOf(HandshakeTimeout);
+    expect(given.destroyed).toBe(true);
+  });
+});
+
+describe('secured() of a certificate', () => {
+  test('SEC-071: looks at a fingerprint in place of the name, with and without verification of the chain', async () => {
+    await using server = await tlsPeer(identity, () => {});
+    const pin = new X509Certificate(identity.cert).fingerprint256;
+    for (const options of [{ caCerts: ca.cert }, { certReqs: 'CERT_NONE' }] as const) {
+      const { socket } = await connect(server, 'b.test', { ...options, assertFingerprint: pin });
+      socket.destroy();
+      const other = connect(server, 'a.test', { ...options, assertFingerprint: '0'.repeat(64) });
+      await expect(other).rejects.toThrow('Fingerprints did not match');
+      await expect(other).rejects.toBeInstanceOf(SSLError);
+    }
+    await expect(connect(server, 'a.test', { assertFingerprint: pin })).rejects.toThrow('not known');
+  });
+
+  test('looks at assertHostname in place of the name that it asks for; false is any', async () => {
+    await using server = await tlsPeer(identity, () => {});
+    for (const options of [
+      { assertHostname: 'a.test' },
+      { assertHostname: false },
+      { serverHostname: 'A.test.' },
+    ] as const) {
+      const { socket } = await connect(server, 'b.test', { caCerts: ca.cert, ...options });
+      socket.destroy();
+    }
+    await expect(connect(server, 'a.test', { caCerts: ca.cert, assertHostname: 'b.test' })).rejects.toThrow(
+      'not for "b.test"',
+    );
+    await expect(connect(server, 'a.test', { assertHostname: false })).rejects.toThrow('not known');
+  });
+
+  test('accepts the common name where that was asked for, and warns', async () => {
+    const warnings: unknown[] = [];
+    vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(warning));
+    const root = await rootAuthority('Root');
+    const { identity: unnamed } = await root.issue({ commonNames: ['old.test'] });
+    await using server = await tlsPeer(unnamed, () => {});
+    const context = new SSLContext();
+    context.loadVerifyLocations({ caData: root.pem });
+    await expect(connect(server, 'old.test', { sslContext: context })).rejects.toThrow(
+      'no list of names (subjectAltName)',
+    );
+    context.hostnameChecksCommonName = true;
+    const { socket } = await connect(server, 'old.test', { sslContext: context });
+    socket.destroy();
+    expect(warnings).toMatchObject([{ name: 'SubjectAltNameWarning', message: expect.stringContaining('"old.test"') }]);
+  });
+
+  test('says so when Node has not verified, or gives no certificate, or one that cannot be read, and closes', async () => {
+    await using server = await tlsPeer(identity, () => {});
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    const outcome = async (act: (socket: tls.TLSSocket) => void): Promise<unknown> => {
+      const socket = await dialled(server, 'a.test', configuration, reader().onread);
+      act(socket);
+      const failure: unknown = await secured(socket, { ...ORIGIN, port: server.port }, configuration, NO_BOUNDS).catch(
+        (error) => error,
+      );
+      expect(socket.destroyed).toBe(true);
+      return failure;
+    };
+    const changed = (change: (socket: tls.TLSSocket) => void) =>
+      outcome((socket) => void socket.prependListener('secureConnect', () => change(socket)));
+    const unauthorized = await changed((socket) => Object.defineProperty(socket, 'authorized', { value: false }));
+    expect(unauthorized).toBeInstanceOf(SSLError);
+    expect(unauthorized).toMatchObject({ code: 'CERT_UNTRUSTED', phase: 'tls' });
+    const unseen = await changed((socket) => Object.assign(socket, { isSessionReused: () => true }));
+    expect(String(unseen)).toContain('the server showed no certificate');
+    const chosen = await changed((socket) => Object.assign(socket, { alpnProtocol: 'h2\n' }));
+    expect(String(chosen)).toContain('The server chose the protocol "h2\\x0a", which was not offered to it');
+  });
+
+  test('is given by peerCertificate(), on resumed sessions too; without a certificate it is null', async () => {
+    await using server = await tlsPeer(identity, (connection) => connection.write('x'));
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    const { raw } = new X509Certificate(identity.cert);
+    for (const isReused of [false, true]) {
+      const socket = tlsOver(await plainSocket(server), ORIGIN, configuration);
+      expect(peerCertificate(socket)).toBeNull();
+      await secured(socket, ORIGIN, configuration, NO_BOUNDS);
+      expect(socket.isSessionReused()).toBe(isReused);
+      expect(peerCertificate(socket)?.equals(raw)).toBe(true);
+      await once(socket, 'data');
+      socket.destroy();
+    }
+    expect(peerCertificate(new net.Socket())).toBeNull();
+  });
+});
+
+test('secured() refuses a socket that was made for another peer, or by somebody else', async () => {
+  await using server = await tlsPeer(identity, () => {});
+  const configuration = tlsConfiguration({ caCerts: ca.cert });
+  const cases: [TlsPeer, TlsConfiguration][] = [
+    [{ ...ORIGIN, host: 'b.test' }, configuration],
+    [{ ...ORIGIN, role: 'proxy' }, configuration],
+    [ORIGIN, tlsConfiguration({ caCerts: ca.cert })],
+  ];
+  for (const [to, other] of cases) {
+    const socket = tlsOver(await plainSocket(server), ORIGIN, configuration);
+    await expect(secured(socket, to, other, NO_BOUNDS)).rejects.toThrow(HTTPError);
+    expect(socket.destroyed).toBe(true);
+  }
+  const stranger = await plainSocket(server);
+  await expect(secured(stranger, ORIGIN, configuration, NO_BOUNDS)).rejects.toThrow('Bug in urllib3');
+});
+
+test('secured() warns of a clock that shows a date before this release', async () => {
+  const warnings: unknown[] = [];
+  vi.spyOn(process, 'emitWarning').mockImplementation((warning) => void warnings.push(warning));
+  await using server = await tlsPeer(identity, () => {});
+  const now = vi.spyOn(Date, 'now').mockReturnValue(RECENT_DATE.getTime() - 1);
+  const { socket } = await connect(server, 'a.test', { caCerts: ca.cert });
+  socket.destroy();
+  expect(warnings).toMatchObject([
+    { name: 'SystemTimeWarning', message: expect.stringContaining('System time is way off') },
+  ]);
+  now.mockReturnValue(RECENT_DATE.getTime());
+  const again = await connect(server, 'a.test', { caCerts: ca.cert });
+  again.socket.destroy();
+  expect(warnings).toHaveLength(1);
+});
+
+test('secured() lets the keys be written to a file', async () => {
+  await using server = await tlsPeer(identity, () => {});
+  const keylogFile = join(folder, 'keys.log');
+  const { socket } = await connect(server, 'a.test', { caCerts: ca.cert, keylogFile });
+  socket.destroy();
+  expect(readFileSync(keylogFile, 'latin1')).toMatch(/^[A-Z_0-9]+ [0-9a-f]{64} [0-9a-f]+$/m);
+});
+
+describe.each(['TLSv1.2', 'TLSv1.3'] as const)('sessions of %s', (version) => {
+  const options = () => ({ ...identity, minVersion: version, maxVersion: version });
+
+  /** Whether a connection has resumed a session; the first byte of the server comes behind its tickets. */
+  async function isResumed(server: Peer, configuration: TlsConfiguration, to: TlsPeer): Promise<boolean> {
+    const { read, onread } = reader();
+    const plain = { timeoutMs: null, sourceAddress: null, socketOptions: [], lookup: null, signal: null };
+    const open = tlsOpener(to, configuration);
+    const socket = await dial({ host: '127.0.0.1', port: server.port, ...plain, onread: () => onread, open });
+    await secured(socket, to, configuration, NO_BOUNDS);
+    await expect.poll(() => read.join('')).toBe('x');
+    const isReused = socket instanceof tls.TLSSocket && socket.isSessionReused();
+    socket.destroy();
+    return isReused;
+  }
+
+  test('M5: are resumed each time, and by their own server, port and role only (SEC-064, CVE-2021-22890)', async () => {
+    await using server = await tlsPeer(options(), (connection) => connection.write('x'));
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    const to = { ...ORIGIN, port: server.port };
+    const resumed: boolean[] = [];
+    for (let count = 0; count < 6; count++) resumed.push(await isResumed(server, configuration, to));
+    expect(resumed).toEqual([false, true, true, true, true, true]);
+    for (const other of [
+      { ...to, role: 'proxy' as const },
+      { ...to, port: 1 },
+      { ...to, host: '127.0.0.1' },
+    ]) {
+      expect(await isResumed(server, configuration, other)).toBe(false);
+    }
+    expect(await isResumed(server, tlsConfiguration({ caCerts: ca.cert }), to)).toBe(false);
+  });
+
+  test('that a server does not know any more are forgotten, and the new ones resumed', async () => {
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    const resumed: boolean[] = [];
+    for (let generation = 0; generation < 2; generation++) {
+      await using server = await tlsPeer(options(), (connection) => connection.write('x'));
+      for (let count = 0; count < 2; count++) resumed.push(await isResumed(server, configuration, ORIGIN));
+    }
+    expect(resumed).toEqual([false, true, false, true]);
+  });
+
+  test('that were offered to nobody are kept, and those of a failed handshake are dropped', async () => {
+    await using server = await tlsPeer(options(), (connection) => connection.write('x'));
+    const configuration = tlsConfiguration({ caCerts: ca.cert });
+    await isResumed(server, configuration, ORIGIN);
+    const before = configuration.sessions.take('origin 443 a.test');
+    if (before !== null) configuration.sessions.putBack('origin 443 a.test', before);
+    const refused = tlsOpener(ORIGIN, configuration)({ host: '127.0.0.1', port: 1 });
+    refused.on('error', () => {});
+    await new Promise((resolve) => refused.on('close', resolve));
+    expect(configuration.sessions.take('origin 443 a.test')).toBe(before);
+    await using plain = await peer((connection) => connection.end('plain text'));
+    const below = await plainSocket(plain);
+    await expect(secured(tlsOver(below, ORIGIN, configuration), ORIGIN, configuration, NO_BOUNDS)).rejects.toThrow(
+      SSLError,
+    );
+    expect(configuration.sessions.take('origin 443 a.test')).toBeNull();
   });
 });
