@@ -1,10 +1,12 @@
 /**
  * What a file of tests must not leave behind. `watchHandles()` at its top looks at every socket that the process opens as a
- * client and every timer that it starts, from Node's own channels, so that an unreferenced one counts too.
+ * client, over TLS too, and every timer that it starts, from Node's own channels where there are any, so that an
+ * unreferenced one counts too.
  */
 import { createHook } from 'node:async_hooks';
 import diagnostics_channel from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import tls from 'node:tls';
 import { afterAll, expect } from 'vitest';
 
 /** Client sockets that are not destroyed. */
@@ -14,17 +16,46 @@ export function openSockets(): Socket[] {
 }
 
 const sockets = new Set<Socket>();
+const listeners = new Set<(socket: Socket) => void>();
+
+/** Calls `listener` with every socket that is made, in a file that calls {@link watchHandles}, until the result is called. */
+export function onSocketMade(listener: (socket: Socket) => void): () => void {
+  listeners.add(listener);
+  return () => void listeners.delete(listener);
+}
+
+function made(socket: Socket): void {
+  sockets.add(socket);
+  for (const listener of listeners) listener(socket);
+}
 
 function onSocket(message: unknown): void {
   if (typeof message !== 'object' || message === null || !('socket' in message)) return;
   // The channel "net.client.socket" carries the socket.
-  sockets.add(message.socket as Socket);
+  made(message.socket as Socket);
+}
+
+/** Node tells of the sockets of `net.connect`, and not of those of `tls.connect`. */
+function watchTls(): () => void {
+  const { connect } = tls;
+  const watched = (...args: unknown[]): unknown => {
+    // It gives a socket whatever its arguments are.
+    const socket = Reflect.apply(connect, tls, args) as Socket;
+    made(socket);
+    return socket;
+  };
+  tls.connect = watched as typeof connect;
+  return () => {
+    tls.connect = connect;
+  };
 }
 
 /** Fails the file if a client socket of it is still open when all its tests are done. */
 export function watchHandles(): void {
   diagnostics_channel.subscribe('net.client.socket', onSocket);
+  const unwatchTls = watchTls();
   afterAll(() => {
+    unwatchTls();
     diagnostics_channel.unsubscribe('net.client.socket', onSocket);
     expect(openSockets().map((socket) => `${socket.remoteAddress}:${socket.remotePort}`)).toEqual([]);
   });

@@ -1,13 +1,15 @@
 /** Security cases of the TLS handshake: what is offered, what is taken for it, and what a failed one leaves behind. */
 import net from 'node:net';
 import type tls from 'node:tls';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { HTTPSConnectionPool, type HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
 import { HTTPError, LocationParseError, MaxRetryError, ProtocolError, SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { type ClientHello, clientHello } from '../support/client-hello.js';
-import { openSockets, timersLeftBy, watchHandles } from '../support/leaks.js';
-import { ok, type Peer, peer, type Script, tlsPeer } from '../support/peer.js';
+import { onSocketMade, openSockets, timersLeftBy, watchHandles } from '../support/leaks.js';
+import { answering, ok, type Peer, peer, type Script, tlsPeer } from '../support/peer.js';
 import { type TlsLab, tlsLab } from '../support/tls-lab.js';
 
 watchHandles();
@@ -165,6 +167,13 @@ describe('SEC-073 (CVE-2023-40217, CVE-2021-22946): plain text where TLS is expe
 });
 
 describe('SEC-074 (CVE-2025-47279): failed handshakes leave nothing behind', () => {
+  /** How many of them are still held by something. */
+  function aliveAfterCollection(references: readonly WeakRef<object>[]): number {
+    setFlagsFromString('--expose-gc');
+    runInNewContext('gc')();
+    return references.filter((reference) => reference.deref() !== undefined).length;
+  }
+
   /** Each is a peer that spoils the handshake in its own way. */
   async function spoilers(): Promise<(Peer & { readonly aborts?: boolean })[]> {
     const { identity } = await lab.authorities.strangeRoot.issue({ names: ['a.lab.test'] });
@@ -182,8 +191,10 @@ describe('SEC-074 (CVE-2025-47279): failed handshakes leave nothing behind', () 
     ];
   }
 
-  test('500 of four kinds, 20 at a time: each rejects once; no socket, no timer, no warning, no memory', async () => {
+  test('500 of four kinds, 20 at a time: each rejects once; no socket is open or kept in memory, no timer runs, no warning comes', async () => {
     const complaints: unknown[] = [];
+    const made: WeakRef<object>[] = [];
+    const stopListening = onSocketMade((socket) => void made.push(new WeakRef(socket)));
     const complain = (what: unknown) => void complaints.push(what);
     for (const event of ['unhandledRejection', 'uncaughtExceptionMonitor', 'warning'] as const)
       process.on(event, complain);
@@ -216,6 +227,10 @@ describe('SEC-074 (CVE-2025-47279): failed handshakes leave nothing behind', () 
     expect(Object.fromEntries(outcomes)).toEqual({ SSLError: 375, 'Error: enough': 125 });
     expect(timers).toBe(0);
     await expect.poll(() => openSockets().length).toBe(0);
+    stopListening();
+    expect(made).toHaveLength(500);
+    pools.length = 0;
+    await expect.poll(() => aliveAfterCollection(made)).toBeLessThan(20);
     for (const event of ['unhandledRejection', 'uncaughtExceptionMonitor', 'warning'] as const)
       process.off(event, complain);
     expect(complaints).toEqual([]);
@@ -376,34 +391,38 @@ describe('SEC-074: TLS that breaks after the handshake', () => {
 });
 
 describe('SEC-117 (CVE-2025-61729, CVE-2013-2099): certificates with very many names', () => {
+  /** Milliseconds of work, of the server's too: other programs of the machine do not count. */
+  async function workMs(task: () => Promise<unknown>): Promise<number> {
+    const before = process.cpuUsage();
+    await task();
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  }
+
   test('as many as OpenSSL takes: judged within a second, and a message that lists only the first', async () => {
     const names = Array.from({ length: 4_000 }, (_, index) => `${index}.of.many.lab.test`);
     const { identity } = await lab.authorities.root.issue({ names });
-    await using server = await tlsPeer(identity, () => {});
-    for (const host of ['3999.of.many.lab.test', `${'a.'.repeat(60)}many.lab.test`]) {
-      await using pool = poolOf(host, server, { timeout: 0.5 });
-      const startMs = performance.now();
-      const error: unknown = await pool.request('GET', '/').catch((reason: unknown) => reason);
-      expect(performance.now() - startMs).toBeLessThan(1_000);
-      if (host.startsWith('3999')) {
-        // The name is there: what fails is the wait for an answer.
-        expect(String(error)).toMatch(/read timed out/i);
-      } else {
-        expect(error).toBeInstanceOf(SSLError);
-        expect(String(error)).toContain('0.of.many.lab.test');
-        expect(String(error).length).toBeLessThan(4_096);
-      }
-    }
+    await using server = await tlsPeer(identity, answering(ok('hello')));
+    await using pool = poolOf('3999.of.many.lab.test', server);
+    expect(await workMs(() => pool.request('GET', '/'))).toBeLessThan(1_000);
+
+    await using other = poolOf(`${'a.'.repeat(60)}many.lab.test`, server);
+    let error: unknown;
+    const work = await workMs(async () => {
+      error = await other.request('GET', '/').catch((reason: unknown) => reason);
+    });
+    expect(work).toBeLessThan(1_000);
+    expect(error).toBeInstanceOf(SSLError);
+    expect(String(error)).toContain('0.of.many.lab.test');
+    expect(String(error).length).toBeLessThan(4_096);
   });
 
   test('SEC-068 (CVE-2013-2099): a hundred stars in a name match nothing, in no time', async () => {
-    const stars = `${'*a'.repeat(25)}.${'*a'.repeat(25)}.${'*a'.repeat(25)}.${'*a'.repeat(25)}.test`;
+    const stars = `${`${'*a'.repeat(25)}.`.repeat(4)}test`;
     const { identity } = await lab.authorities.root.issue({ names: [stars] });
     await using server = await tlsPeer(identity, () => {});
-    const host = `${'a'.repeat(60)}.${'a'.repeat(60)}.${'a'.repeat(60)}.${'a'.repeat(60)}.test`;
-    await using pool = poolOf(host, server);
-    const startMs = performance.now();
-    await expect(pool.request('GET', '/')).rejects.toThrow(SSLError);
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    await using pool = poolOf(`${`${'a'.repeat(60)}.`.repeat(4)}test`, server);
+    const refused = () => expect(pool.request('GET', '/')).rejects.toThrow(SSLError);
+    expect(await workMs(refused)).toBeLessThan(1_000);
   });
 });
