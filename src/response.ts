@@ -19,6 +19,7 @@ import type { Exchanged } from './engine/session.js';
 import {
   addCallers,
   annotate,
+  BodyNotHttpLibCompatible,
   DecodeError,
   HTTPError,
   IncompleteRead,
@@ -288,9 +289,9 @@ export class HTTPResponse {
     return this.#clock?.timings() ?? null;
   }
 
-  /** Whether the content came in the chunked coding. */
+  /** Whether the content came in the chunked coding, or would have: the answer to a HEAD says how that to a GET comes. */
   get chunked(): boolean {
-    if (this.#exchanged !== null) return this.#exchanged.head.framing.kind === 'chunked';
+    if (this.#exchanged?.head.framing.kind === 'chunked') return true;
     return listMembers(this.headers.get('transfer-encoding') ?? '').some((coding) =>
       equalsIgnoringCase(coding, 'chunked'),
     );
@@ -426,11 +427,17 @@ export class HTTPResponse {
   /**
    * The content of a chunked response in pieces: a chunk is one piece if it came in one read and is no longer than `amt`.
    *
-   * @throws {@link ResponseNotChunked} if the response is not chunked
+   * @throws {@link ResponseNotChunked} if the response is not chunked, {@link BodyNotHttpLibCompatible} if it was not made of
+   *   an HTTP connection, so that nobody knows its chunks
    */
   async *readChunked(amt: number = PIECE_BYTES, options: ReadOptions = {}): AsyncGenerator<Buffer, void, undefined> {
     if (!this.chunked) {
       throw new ResponseNotChunked('Response is not chunked. Header "Transfer-Encoding: chunked" is missing.');
+    }
+    if (!this.supportsChunkedReads()) {
+      throw new BodyNotHttpLibCompatible(
+        'Cannot read chunks: the body of this response did not come by an HTTP connection',
+      );
     }
     yield* this.stream(amt, options);
   }

@@ -95,6 +95,14 @@ describe('PoolManager, its pools', () => {
     expect(() => manager.connectionFromPoolKey(poolKey(unknown), { requestContext: unknown })).toThrow(
       URLSchemeUnknown,
     );
+    expect(() => manager.connectionFromPoolKey(poolKey({ scheme: 'http', host: 'b.test' }))).toThrow(
+      'Cannot make a pool of its key alone: no pool is kept under it, so requestContext is needed',
+    );
+    expect(manager.connectionFromPoolKey(key)).toBe(pool);
+    // @ts-expect-error The context of a request names its scheme.
+    expect(() => manager.connectionFromContext({ host: 'a.test' })).toThrow(
+      'Cannot use scheme undefined: it must be text',
+    );
     expect(() => manager.connectionFromContext(unknown)).toThrow(URLSchemeUnknown);
     expect(() => manager.connectionFromContext({ scheme: 'constructor', host: 'a.test' })).toThrow(URLSchemeUnknown);
   });

@@ -12,6 +12,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { HTTPConnection } from '../src/connection.js';
 import { HTTPConnectionPool, type HTTPConnectionPoolOptions } from '../src/connectionpool.js';
 import {
+  BodyNotHttpLibCompatible,
   DecodeError,
   HTTPError,
   IncompleteRead,
@@ -456,6 +457,20 @@ describe('HTTPResponse, streamed', () => {
     expect(pieces).toEqual(['one', 'three', 'x']);
     const plain = await pool.request('GET', '/plain', { preloadContent: false });
     expect(await rejection(collect(plain.readChunked()))).toBeInstanceOf(ResponseNotChunked);
+  });
+
+  test('readChunked() gives nothing of the answer to a HEAD, which only says that a GET would be chunked', async () => {
+    const peer = await peerOf(() => Buffer.from('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'));
+    const response = await poolOf(peer).request('HEAD', '/', { preloadContent: false });
+    expect(response.chunked).toBe(true);
+    expect(await collect(response.readChunked())).toEqual(Buffer.alloc(0));
+  });
+
+  test('readChunked() refuses a body whose chunks nobody knows', async () => {
+    const headers = { 'Transfer-Encoding': 'chunked' };
+    const response = new HTTPResponse({ body: Readable.from(['one']), headers, preloadContent: false });
+    expect(await rejection(collect(response.readChunked()))).toBeInstanceOf(BodyNotHttpLibCompatible);
+    expect(await collect(response.stream())).toEqual(Buffer.from('one'));
   });
 
   test('readInto() fills a buffer of the caller’s, decoded or not', async () => {
