@@ -224,11 +224,12 @@ function issuerText(facts: CertificateFacts | undefined): string {
   return facts === undefined ? 'an issuer without a name' : excerpt(nameText(facts.issuer));
 }
 
-/** In UTC, to the minute; a certificate may name a year that no Date has. */
+/** In UTC, to the minute; a certificate may name a time that no Date has. */
 function dateText(timeMs: number): string {
-  return Number.isNaN(timeMs)
+  const date = new Date(timeMs);
+  return Number.isNaN(date.getTime())
     ? 'a date that is none'
-    : `${new Date(timeMs).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
+    : `${date.toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -143,6 +143,22 @@ describe('authorities("system")', () => {
   });
 });
 
+test('authorities("system") asks Node, where it can read the system’s store', () => {
+  vi.stubEnv('SSL_CERT_FILE', '');
+  vi.stubEnv('SSL_CERT_DIR', '');
+  vi.stubEnv('NODE_EXTRA_CA_CERTS', '');
+  const before = Object.getOwnPropertyDescriptor(tls, 'getCACertificates');
+  const value = vi.fn(() => [pem.two]);
+  Object.defineProperty(tls, 'getCACertificates', { value, configurable: true });
+  try {
+    expect(authorities('system', null)).toEqual([pem.two]);
+    expect(value).toHaveBeenCalledWith('system');
+  } finally {
+    Reflect.deleteProperty(tls, 'getCACertificates');
+    if (before !== undefined) Object.defineProperty(tls, 'getCACertificates', before);
+  }
+});
+
 test('defaultAuthorities() are Node’s, with those of NODE_EXTRA_CA_CERTS', () => {
   expect(defaultAuthorities({ ...NOWHERE, readStore: (store) => [store] })).toEqual(['default']);
   const environment = { NODE_EXTRA_CA_CERTS: file('added.pem', pem.one) };

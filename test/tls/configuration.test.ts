@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import tls from 'node:tls';
 import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import { SSLError } from '../../src/exceptions.js';
-import { type TlsConfiguration, tlsConfiguration } from '../../src/tls/configuration.js';
+import { type TlsConfiguration, tlsConfiguration, withoutResumption } from '../../src/tls/configuration.js';
 import { SSLContext } from '../../src/tls/context.js';
 import { changedTlsOptions, splitTlsOptions, TLS_OPTION_NAMES, type TlsOptions } from '../../src/tls/options.js';
 import { CERT_NONE } from '../../src/tls/requirements.js';
@@ -202,6 +202,14 @@ describe('tlsConfiguration()', () => {
     expect(() => tlsConfiguration({})).toThrow('Cannot use these options of TLS: out of luck');
     vi.restoreAllMocks();
   });
+});
+
+test('withoutResumption() keeps everything but sessions', () => {
+  const configuration = tlsConfiguration({ caCerts: root.pem });
+  const { sessions, ...rest } = withoutResumption(configuration);
+  expect(configuration).toMatchObject(rest);
+  sessions.keep('a', { session: Buffer.alloc(1), certificate: null, expiresMs: Number.MAX_VALUE, isSingleUse: true });
+  expect(sessions.take('a')).toBeNull();
 });
 
 test('splitTlsOptions() splits own properties', () => {

@@ -471,6 +471,25 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('sessions of %s', (version) => {
     expect(resumed).toEqual([false, true, false, true]);
   });
 
+  test('SEC-063: are verified again: the certificate that belongs to them must be readable, and be for the name', async () => {
+    await using server = await tlsPeer(options(), (connection) => connection.write('x'));
+    const other = new X509Certificate((await ca.issue('b.test')).cert).raw;
+    for (const [certificate, message] of [
+      [Buffer.from('hello'), 'the certificate of the server cannot be read'],
+      [other, 'is for "b.test", not for "a.test"'],
+      [null, 'the server showed no certificate'],
+    ] as const) {
+      const configuration = tlsConfiguration({ caCerts: ca.cert });
+      await isResumed(server, configuration, ORIGIN);
+      const kept = configuration.sessions.take('origin 443 a.test') ?? expect.fail('no session was kept');
+      configuration.sessions.forget('origin 443 a.test');
+      configuration.sessions.putBack('origin 443 a.test', { ...kept, certificate });
+      const failing = isResumed(server, configuration, ORIGIN);
+      await expect(failing).rejects.toThrow(SSLError);
+      await expect(failing).rejects.toThrow(message);
+    }
+  });
+
   test('that were offered to nobody are kept, and those of a failed handshake are dropped', async () => {
     await using server = await tlsPeer(options(), (connection) => connection.write('x'));
     const configuration = tlsConfiguration({ caCerts: ca.cert });

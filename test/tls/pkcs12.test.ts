@@ -92,6 +92,14 @@ describe('readPkcs12()', () => {
     expect(() => read({ bytes, password: 'x' })).toThrow('it is damaged');
   });
 
+  test('tells a wrong password from certificates alone, where there is no MAC', () => {
+    const parameters = der(SEQUENCE, octets(Buffer.from('salt')), integer(1));
+    const algorithm = der(SEQUENCE, oid('2a864886f70d010c0103'), parameters);
+    const encrypted = der(SEQUENCE, integer(0), der(SEQUENCE, oid(DATA), algorithm, der(0x80, Buffer.alloc(8))));
+    const bytes = container(contentInfo('2a864886f70d010706', encrypted));
+    expect(() => read({ bytes, password: 'x' })).toThrow('keyPassword is wrong');
+  });
+
   test('reads damaged bytes in part, or raises SSLError, and nothing else', () => {
     const { bytes, password } = SAMPLES.plain;
     fc.assert(

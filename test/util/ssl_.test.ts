@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import * as util from '../../src/util/index.js';
+import * as ssl from '../../src/util/ssl_.js';
 import { CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, resolveCertReqs } from '../../src/util/ssl_.js';
 
 describe('resolveCertReqs()', () => {
@@ -38,4 +40,23 @@ describe('resolveCertReqs()', () => {
     }
     expect(() => Reflect.apply(resolveCertReqs, undefined, ['none'])).toThrow('Cannot use certReqs "none"');
   });
+});
+
+test('ssl_ offers the names of the reference, and urllib3/util does too', () => {
+  for (const name of [
+    'SSLContext',
+    'assertFingerprint',
+    'createUrllib3Context',
+    'isIpaddress',
+    'resolveCertReqs',
+    'resolveSslVersion',
+    'sslWrapSocket',
+  ]) {
+    expect(ssl, name).toHaveProperty(name, expect.any(Function));
+    expect(Reflect.get(util, name), name).toBe(Reflect.get(ssl, name));
+  }
+  for (const name of ['CERT_NONE', 'PROTOCOL_TLS', 'PROTOCOL_SSLv23', 'PROTOCOL_TLSv1_2', 'OP_NO_COMPRESSION']) {
+    expect(ssl, name).toHaveProperty(name, expect.any(Number));
+    expect(Reflect.get(util, name), name).toBe(Reflect.get(ssl, name));
+  }
 });
