@@ -13,6 +13,8 @@ x509.cryptoProvider.set(webcrypto);
 
 const DAY_MS = 86_400_000;
 
+const SUBJECT_ALT_NAME = '2.5.29.17';
+
 /** An entry of subjectAltName. */
 export interface AltName {
   readonly type: 'dns' | 'ip' | 'url' | 'email';
@@ -33,6 +35,8 @@ export interface Order {
   /** Of the signature upon it. */
   readonly hash?: 'SHA-256' | 'SHA-1';
   readonly usage?: 'server' | 'client';
+  /** The contents of subjectAltName extensions, byte by byte, beside that of `names`. */
+  readonly rawAltNames?: readonly Uint8Array[];
 }
 
 /** A certificate with its private key. */
@@ -178,6 +182,7 @@ async function commonParts(order: Order, keys: webcrypto.CryptoKeyPair, extensio
       ...extensions,
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
       ...(altNames.length === 0 ? [] : [new x509.SubjectAlternativeNameExtension(altNames)]),
+      ...(order.rawAltNames ?? []).map((content) => new x509.Extension(SUBJECT_ALT_NAME, false, content)),
     ],
   };
 }

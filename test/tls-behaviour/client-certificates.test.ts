@@ -1,6 +1,6 @@
 /** Client certificates: what the server sees of them, in every form they may be given, and what is wrong with a bad one. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { HTTPError, SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { createUrllib3Context } from '../../src/util/ssl_.js';
@@ -33,17 +33,17 @@ beforeAll(async () => {
 });
 afterAll(() => lab[Symbol.asyncDispose]());
 
-function managerOf(options: HTTPSConnectionPoolOptions): PoolManager {
+function managerOf(options: ConnectionPoolKw): PoolManager {
   return new PoolManager({ lookup: lab.lookup, retries: false, timeout: 10, caCerts: lab.root, ...options });
 }
 
-async function clientSeen({ url }: LabServer, options: HTTPSConnectionPoolOptions): Promise<string | null> {
+async function clientSeen({ url }: LabServer, options: ConnectionPoolKw): Promise<string | null> {
   await using http = managerOf(options);
   // The lab's servers answer with this.
   return ((await (await http.request('GET', url)).json()) as Seen).client;
 }
 
-const WAYS: Record<string, () => HTTPSConnectionPoolOptions> = {
+const WAYS: Record<string, () => ConnectionPoolKw> = {
   'certFile and keyFile': () => ({ certFile: lab.file('c.pem', client.chain), keyFile: lab.file('c.key', client.key) }),
   'certFile with its key': () => ({ certFile: lab.file('both.pem', client.chain + client.key) }),
   'certFile with its key first': () => ({ certFile: lab.file('first.pem', client.key + client.chain) }),
@@ -109,7 +109,7 @@ describe('a client certificate', () => {
 });
 
 describe('a client certificate that cannot be used is told before anything is sent', () => {
-  test.each<[string, () => HTTPSConnectionPoolOptions, RegExp]>([
+  test.each<[string, () => ConnectionPoolKw, RegExp]>([
     ['certFile is not there', () => ({ certFile: '/nonexistent/c.pem' }), /certFile.*\/nonexistent\/c\.pem/],
     [
       'keyFile is not there',
@@ -193,6 +193,6 @@ describe('a client certificate that cannot be used is told before anything is se
     { pfx: '/c.p12', certFile: '/c.pem' },
   ])('%j does not go together, and raises TypeError', (options) => {
     // Callers without types give anything.
-    expect(() => managerOf(options as HTTPSConnectionPoolOptions)).toThrow(TypeError);
+    expect(() => managerOf(options as ConnectionPoolKw)).toThrow(TypeError);
   });
 });

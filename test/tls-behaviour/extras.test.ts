@@ -1,7 +1,7 @@
 /** What TLS leaves in files and warnings: session keys for whoever debugs, and words about clocks and common names. */
 import { readFileSync, statSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { createUrllib3Context } from '../../src/util/ssl_.js';
@@ -29,7 +29,7 @@ function warnings(): string[] {
   return emitted.mock.calls.map(([warning]) => (warning instanceof Error ? warning.name : String(warning)));
 }
 
-async function get({ url }: LabServer, options: HTTPSConnectionPoolOptions): Promise<number> {
+async function get({ url }: LabServer, options: ConnectionPoolKw): Promise<number> {
   await using http = new PoolManager({
     lookup: lab.lookup,
     retries: false,

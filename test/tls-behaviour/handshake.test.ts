@@ -417,6 +417,35 @@ describe('SEC-117 (CVE-2025-61729, CVE-2013-2099): certificates with very many n
     expect(String(error).length).toBeLessThan(4_096);
   });
 
+  const bytes = (hex: string) => Buffer.from(hex.replaceAll(' ', ''), 'hex');
+  const A_TEST = Buffer.from('a.lab.test');
+  const dnsName = Buffer.concat([Buffer.from([0x82, A_TEST.length]), A_TEST]);
+
+  test.each<[string, readonly Uint8Array[]]>([
+    ['an empty list', [bytes('30 00')]],
+    ['nothing at all', [bytes('')]],
+    ['bytes that are no DER', [bytes('ff ff ff ff')]],
+    ['a length without end', [Buffer.concat([bytes('30 80'), dnsName, bytes('00 00')])]],
+    ['a length beyond the end', [Buffer.concat([bytes('30 7f'), dnsName])]],
+    ['a length of four GiB', [Buffer.concat([bytes('30 84 ff ff ff ff'), dnsName])]],
+    ['bytes after the list', [Buffer.concat([Buffer.from([0x30, dnsName.length]), dnsName, bytes('05 00')])]],
+    ['two lists', [Buffer.concat([Buffer.from([0x30, dnsName.length]), dnsName]), bytes('30 03 82 01 78')]],
+    ['an address of five bytes', [bytes('30 07 87 05 7f 00 00 01 00')]],
+    ['an empty name', [bytes('30 02 82 00')]],
+    ['a list within a list', [Buffer.concat([Buffer.from([0x30, dnsName.length + 2, 0x30, dnsName.length]), dnsName])]],
+    ['a name made of parts', [Buffer.concat([Buffer.from([0x30, dnsName.length + 2, 0xa2, dnsName.length]), dnsName])]],
+  ])('CVE-2026-27145: alternative names that are %s match nothing, and break nothing', async (_what, rawAltNames) => {
+    const { identity } = await lab.authorities.root.issue({ rawAltNames, commonNames: ['a.lab.test'] });
+    const decrypted: string[] = [];
+    await using server = await tlsPeer(identity, ({ socket }) => {
+      socket.on('data', (piece: Buffer) => decrypted.push(piece.toString('latin1')));
+    });
+    await using pool = poolOf('a.lab.test', server);
+    await expect(pool.request('GET', '/')).rejects.toThrow(SSLError);
+    expect(decrypted).toEqual([]);
+    await expect.poll(() => openSockets()).toEqual([]);
+  });
+
   test('SEC-068 (CVE-2013-2099): a hundred stars in a name match nothing, in no time', async () => {
     const stars = `${`${'*a'.repeat(25)}.`.repeat(4)}test`;
     const { identity } = await lab.authorities.root.issue({ names: [stars] });

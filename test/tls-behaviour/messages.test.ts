@@ -5,7 +5,7 @@
  * issued it, what was presented. Codes and verdicts are in verdicts.test.ts.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { MaxRetryError, SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { watchHandles } from '../support/leaks.js';
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => lab[Symbol.asyncDispose]());
 
-async function errorOf(server: LabServer, options: HTTPSConnectionPoolOptions = {}): Promise<SSLError> {
+async function errorOf(server: LabServer, options: ConnectionPoolKw = {}): Promise<SSLError> {
   await using http = new PoolManager({
     lookup: lab.lookup,
     retries: false,

@@ -1,6 +1,6 @@
 /** SEC-120 and SEC-121 for TLS: a connection made under one configuration never serves another. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { TLS_OPTION_NAMES, type TlsOptions } from '../../src/tls/options.js';
@@ -26,7 +26,7 @@ afterAll(() => lab[Symbol.asyncDispose]());
 beforeEach(() => void vi.spyOn(process, 'emitWarning').mockImplementation(() => {}));
 afterEach(() => void vi.restoreAllMocks());
 
-function managerOf(options: HTTPSConnectionPoolOptions = {}): PoolManager {
+function managerOf(options: ConnectionPoolKw = {}): PoolManager {
   return new PoolManager({ lookup: lab.lookup, retries: false, timeout: 10, caCerts: lab.root, ...options });
 }
 

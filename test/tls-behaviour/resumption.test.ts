@@ -6,7 +6,7 @@
  */
 import net from 'node:net';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { watchHandles } from '../support/leaks.js';
@@ -30,16 +30,12 @@ const SITE: Site = {
   certificate: ({ root }) => root.issue({ names: ['a.lab.test'] }),
 };
 
-function managerOf(options: HTTPSConnectionPoolOptions = {}): PoolManager {
+function managerOf(options: ConnectionPoolKw = {}): PoolManager {
   return new PoolManager({ lookup: lab.lookup, retries: false, timeout: 10, caCerts: lab.root, ...options });
 }
 
 /** One connection: what the server saw, or the SSLError. */
-async function once(
-  http: PoolManager,
-  url: string,
-  poolKwargs: HTTPSConnectionPoolOptions = {},
-): Promise<Seen | SSLError> {
+async function once(http: PoolManager, url: string, poolKwargs: ConnectionPoolKw = {}): Promise<Seen | SSLError> {
   const pool = http.connectionFromUrl(url, { poolKwargs: { ...http.connectionPoolKw, ...poolKwargs } });
   try {
     const response = await pool.request('GET', '/', { headers: { Connection: 'close' } });
@@ -78,7 +74,7 @@ describe.each(['TLSv1.2', 'TLSv1.3'] as const)('SEC-063 (CVE-2026-48934, CVE-201
     }
   });
 
-  test.each<[string, HTTPSConnectionPoolOptions, (server: LabServer) => HTTPSConnectionPoolOptions]>([
+  test.each<[string, ConnectionPoolKw, (server: LabServer) => ConnectionPoolKw]>([
     ['another assertHostname', {}, () => ({ assertHostname: 'b.lab.test' })],
     ['another server name', {}, () => ({ serverHostname: 'b.lab.test' })],
     ['other authorities', {}, () => ({ caCerts: lab.authorities.strangeRoot.pem })],

@@ -5,7 +5,7 @@
  * spellings that mean it. Everything goes through the public options of a manager.
  */
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { createUrllib3Context } from '../../src/util/ssl_.js';
@@ -121,7 +121,7 @@ const TABLE: Readonly<Record<SiteName, Row>> = {
 };
 
 /** Every way to ask for what a column says. */
-const COLUMNS: { readonly [K in keyof Row]: Record<string, (server: LabServer) => HTTPSConnectionPoolOptions> } = {
+const COLUMNS: { readonly [K in keyof Row]: Record<string, (server: LabServer) => ConnectionPoolKw> } = {
   trusted: {
     'caCerts: a path': () => ({ caCerts: lab.file('roots.pem', lab.root) }),
     'caCerts: PEM': () => ({ caCerts: lab.root }),
@@ -174,7 +174,7 @@ function trustingContext() {
   return context;
 }
 
-async function verdictOf(server: LabServer, options: HTTPSConnectionPoolOptions): Promise<Verdict | unknown> {
+async function verdictOf(server: LabServer, options: ConnectionPoolKw): Promise<Verdict | unknown> {
   await using http = new PoolManager({ lookup: lab.lookup, retries: false, timeout: 10, ...options });
   try {
     const { status } = await http.request('GET', server.url);

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, type MockInstance, test, vi } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { HTTPError, SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { createUrllib3Context } from '../../src/util/ssl_.js';
@@ -27,12 +27,12 @@ function warnings(): string[] {
   return emitted.mock.calls.map(([warning]) => (warning instanceof Error ? warning.name : String(warning)));
 }
 
-function managerOf(options: HTTPSConnectionPoolOptions = {}): PoolManager {
+function managerOf(options: ConnectionPoolKw = {}): PoolManager {
   return new PoolManager({ lookup: lab.lookup, retries: false, timeout: 10, ...options });
 }
 
 /** 200, or the error: from the request, or from making the manager. */
-async function outcomeOf(server: LabServer, options: HTTPSConnectionPoolOptions): Promise<unknown> {
+async function outcomeOf(server: LabServer, options: ConnectionPoolKw): Promise<unknown> {
   try {
     await using http = managerOf(options);
     return (await http.request('GET', server.url)).status;
@@ -42,7 +42,7 @@ async function outcomeOf(server: LabServer, options: HTTPSConnectionPoolOptions)
 }
 
 describe('SEC-061 (CVE-2014-9365, CVE-2021-22939, CVE-2016-9015)', () => {
-  test.each<[string, SiteName, () => HTTPSConnectionPoolOptions]>([
+  test.each<[string, SiteName, () => ConnectionPoolKw]>([
     ['the name, not the chain', 'unknownIssuer', () => ({ assertHostname: false })],
     ['the name, not the chain', 'expired', () => ({ assertHostname: false, caCerts: lab.root })],
     ['the name, not the chain', 'selfSigned', () => ({ assertHostname: 'selfsigned.lab.test' })],
@@ -83,7 +83,7 @@ describe('SEC-061 (CVE-2014-9365, CVE-2021-22939, CVE-2016-9015)', () => {
   ])('a value that is none, such as %j, never means "off": it is refused', async (options) => {
     const server = await lab.server('wrongHost');
     // Callers without types give anything.
-    const given = { caCerts: lab.root, ...options } as HTTPSConnectionPoolOptions;
+    const given = { caCerts: lab.root, ...options } as ConnectionPoolKw;
     const outcome = await outcomeOf(server, given);
     expect(outcome instanceof TypeError || outcome instanceof HTTPError, String(outcome)).toBe(true);
     expect(warnings()).toEqual([]);
@@ -112,7 +112,7 @@ describe('SEC-061 (CVE-2014-9365, CVE-2021-22939, CVE-2016-9015)', () => {
 });
 
 describe('SEC-062 (CVE-2013-2037, CVE-2022-32210): nothing of a request is sent before the server is verified', () => {
-  const CASES: readonly [SiteName, () => HTTPSConnectionPoolOptions][] = [
+  const CASES: readonly [SiteName, () => ConnectionPoolKw][] = [
     ['wrongHost', () => ({ caCerts: lab.root })],
     ['expired', () => ({ caCerts: lab.root })],
     ['untrustedRoot', () => ({ caCerts: lab.root })],
@@ -188,7 +188,7 @@ describe('SEC-065 (CVE-2019-11324, CVE-2026-11564): authorities of one’s own r
     });
   });
 
-  test.each<[string, () => HTTPSConnectionPoolOptions]>([
+  test.each<[string, () => ConnectionPoolKw]>([
     ['caCerts that is not there', () => ({ caCerts: '/nonexistent/roots.pem' })],
     ['caCerts that is a folder', () => ({ caCerts: lab.folder })],
     ['caCerts that is empty', () => ({ caCerts: lab.file('empty.pem', '') })],
@@ -212,7 +212,7 @@ describe('SEC-065 (CVE-2019-11324, CVE-2026-11564): authorities of one’s own r
   test('pools made with other authorities from one manager are held to them, in both orders', async () => {
     const server = await lab.server('good');
     const other = { caCerts: lab.authorities.strangeRoot.pem };
-    const orders: readonly (readonly HTTPSConnectionPoolOptions[])[] = [
+    const orders: readonly (readonly ConnectionPoolKw[])[] = [
       [{ caCerts: lab.root }, other, {}],
       [{}, other, { caCerts: lab.root }],
     ];

@@ -1,6 +1,6 @@
 /** Which version of TLS and which cipher is spoken with which server, as the options say. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import { createUrllib3Context, PROTOCOL_TLSv1_2, resolveSslVersion } from '../../src/util/ssl_.js';
@@ -18,7 +18,7 @@ afterAll(() => lab[Symbol.asyncDispose]());
 
 const VERSIONS = ['tls10', 'tls11', 'tls12', 'tls13'] as const satisfies SiteName[];
 
-async function spokenWith(name: SiteName, options: HTTPSConnectionPoolOptions): Promise<Seen | 'refused'> {
+async function spokenWith(name: SiteName, options: ConnectionPoolKw): Promise<Seen | 'refused'> {
   const server = await lab.server(name);
   await using http = new PoolManager({
     lookup: lab.lookup,
@@ -39,7 +39,7 @@ async function spokenWith(name: SiteName, options: HTTPSConnectionPoolOptions): 
 /** OpenSSL 3 has no TLS 1.1 and older at its usual level of security. */
 const ANCIENT = { ciphers: 'DEFAULT@SECLEVEL=0' };
 
-test.each<[string, () => HTTPSConnectionPoolOptions, readonly string[]]>([
+test.each<[string, () => ConnectionPoolKw, readonly string[]]>([
   ['by default', () => ({}), ['TLSv1.2', 'TLSv1.3']],
   ['sslMinimumVersion 1.3', () => ({ sslMinimumVersion: 'TLSv1.3' }), ['TLSv1.3']],
   ['sslMinimumVersion 1.2', () => ({ sslMinimumVersion: 'TLSv1.2' }), ['TLSv1.2', 'TLSv1.3']],
@@ -111,6 +111,6 @@ test.each([
   { sslMinimumVersion: 1.2 },
 ])('%j is refused before anything is sent', (options) => {
   // Callers without types give anything.
-  const given = options as HTTPSConnectionPoolOptions;
+  const given = options as ConnectionPoolKw;
   expect(() => new PoolManager(given)).toThrow(/^Cannot use (TLS|SSL|ssl(Version|MinimumVersion|MaximumVersion)) /);
 });
