@@ -298,6 +298,7 @@ export class FetchManager extends RequestMethods {
   async #attempt(hop: Hop, attempted: Attempted, call: Call, retries: Retry): Promise<FetchOutcome> {
     const { options, terms, maxDecodedSize } = call;
     const url = addressOf(hop.url);
+    const fields = outgoingFields(hop.method, hop.lines, hop.body, this.#platform);
     const clock = terms.watch?.begin({ method: hop.method, url }, this) ?? new AttemptClock();
     const asked = { pool: this, target: attempted.target, host: hop.url.host ?? '' };
     const follows = this.#isFollowedByFetch(hop, call, retries);
@@ -305,7 +306,7 @@ export class FetchManager extends RequestMethods {
       const found = await fetchOnce(this.#settings.fetch ?? defaultFetch, {
         method: hop.method,
         url,
-        fields: outgoingFields(hop.method, hop.lines, hop.body, this.#platform),
+        fields,
         body: hop.body,
         asked,
         follows,

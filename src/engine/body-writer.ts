@@ -150,7 +150,7 @@ export class BodyWriter {
 }
 
 /** What the caller's own source raises, as an error of ours; a mistake in its use stays a TypeError. */
-function asBodyError(error: unknown): Error {
+export function asBodyError(error: unknown): Error {
   if (error instanceof HTTPError || error instanceof TypeError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new HTTPError(`The request body failed: ${message}`, { cause: error });

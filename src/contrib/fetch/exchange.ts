@@ -8,6 +8,7 @@
  */
 import type { BodySource } from '../../body/source.js';
 import { type Coding, contentCodings } from '../../coding/codings.js';
+import { asBodyError } from '../../engine/body-writer.js';
 import { type ContentReader, MemoryContent } from '../../engine/content-reader.js';
 import { ExchangeFailure } from '../../engine/exchange-failure.js';
 import type { TransferProgress } from '../../engine/session.js';
@@ -181,7 +182,7 @@ function beginsWith(content: Buffer, magic: readonly number[] | undefined): bool
 function failureOf(error: unknown, body: OutgoingBody | null, waits: Waits, asked: Asked): ExchangeFailure {
   if (waits.verdict !== null) return new ExchangeFailure(waits.verdict.error, 'request-sent');
   if (body === null) return new ExchangeFailure(error, 'nothing-sent', true);
-  if (body.failure !== null) return new ExchangeFailure(body.failure.error, 'request-sent', true);
+  if (body.failure !== null) return new ExchangeFailure(asBodyError(body.failure.error), 'request-sent', true);
   if (error instanceof FetchPlatformError) return new ExchangeFailure(error, 'response-began', true);
   const isOurs = error instanceof HTTPError;
   return new ExchangeFailure(isOurs ? error : exchangeError(error, asked), 'request-sent');
