@@ -210,7 +210,7 @@ export class PoolManager extends RequestMethods {
   ): HTTPConnectionPool {
     if (typeof host !== 'string' || host === '') throw new LocationValueError('No host specified.');
     const own = ownOptions(options);
-    const scheme = (own.scheme ?? 'http').toLowerCase();
+    const scheme = schemeName(own.scheme ?? 'http');
     const port = own.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
     const manager = this.#environment?.managerFor(new Url(scheme, null, connectHost(host), port)) ?? null;
     if (manager !== null) return manager.connectionFromHost(host, options);
@@ -229,19 +229,30 @@ export class PoolManager extends RequestMethods {
 
   /** The pool for a request context: scheme, host, port, and the options of a pool. */
   connectionFromContext(requestContext: RequestContext): HTTPConnectionPool {
-    const scheme = requestContext.scheme.toLowerCase();
+    const scheme = schemeName(requestContext.scheme);
     const keyOf = Object.hasOwn(this.keyFnByScheme, scheme) ? this.keyFnByScheme[scheme] : undefined;
     if (keyOf === undefined) throw new URLSchemeUnknown(scheme);
     const context = scheme === 'http' ? withoutTls(requestContext) : requestContext;
     return this.connectionFromPoolKey(keyOf({ ...context, scheme }), { requestContext: context });
   }
 
-  /** The pool that is kept under a key, made if it is not there. */
-  connectionFromPoolKey(poolKey: PoolKey, options: { readonly requestContext: RequestContext }): HTTPConnectionPool {
+  /**
+   * The pool that is kept under a key, made of `requestContext` if it is not there.
+   *
+   * @throws TypeError if it is not there, and there is nothing to make it of
+   */
+  connectionFromPoolKey(
+    poolKey: PoolKey,
+    options: { readonly requestContext?: RequestContext | null | undefined } = {},
+  ): HTTPConnectionPool {
     const known = this.pools.get(poolKey);
     if (known !== undefined) return known;
-    const { scheme, host, ...rest } = options.requestContext;
-    const name = scheme.toLowerCase();
+    const { requestContext = null } = ownOptions(options);
+    if (requestContext === null) {
+      throw new TypeError('Cannot make a pool of its key alone: no pool is kept under it, so requestContext is needed');
+    }
+    const { scheme, host, ...rest } = requestContext;
+    const name = schemeName(scheme);
     const Pool = Object.hasOwn(this.poolClassesByScheme, name) ? this.poolClassesByScheme[name] : undefined;
     if (Pool === undefined) throw new URLSchemeUnknown(scheme);
     const pool = new Pool(host, rest);
@@ -420,7 +431,7 @@ export class ProxyManager extends PoolManager {
     } = {},
   ): HTTPConnectionPool {
     const own = ownOptions(options);
-    const scheme = (own.scheme ?? 'http').toLowerCase();
+    const scheme = schemeName(own.scheme ?? 'http');
     const isTunnelled = connectionRequiresHttpTunnel(this.proxy, this.#config, scheme);
     if (isTunnelled || typeof host !== 'string' || host === '') return super.connectionFromHost(host, options);
     return this.connectionFromContext({
@@ -543,6 +554,11 @@ function hopOf(call: ResolvedUrlopenOptions, headers: HeadersInput, source: Body
 function withoutTls({ scheme, host, ...options }: RequestContext): RequestContext {
   const kept = Object.entries(options).filter(([name]) => !TLS_OPTION_NAMES.has(name));
   return { ...Object.fromEntries(kept), scheme, host };
+}
+
+function schemeName(scheme: unknown): string {
+  if (typeof scheme === 'string') return scheme.toLowerCase();
+  throw new TypeError(`Cannot use scheme ${describe(scheme)}: it must be text`);
 }
 
 function isKnownScheme(scheme: string): scheme is keyof typeof portByScheme {
