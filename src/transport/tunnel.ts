@@ -26,8 +26,8 @@ export interface TunnelTarget {
   readonly port: number;
 }
 
-/** Of a refusal's content, this much is waited for: an error page has its say in its first lines. */
-const MAX_REFUSAL_BYTES = 1_024;
+/** Of a refusal's content, this much is waited for, and looked at: an error page has its say in its first lines. */
+const MAX_REFUSAL_BYTES = 2_048;
 
 /** Milliseconds for that: the answer is known already, and only its explanation may still come. */
 const REFUSAL_MS = 1_000;
@@ -176,7 +176,9 @@ class Consent implements Wait<void> {
   }
 }
 
-/** As one line: error pages are indented. */
+/** The title of a page, for the text of one begins with declarations and styles; else the text; as one line. */
 function textOf(content: readonly Buffer[]): string {
-  return Buffer.concat(content).toString('utf8').replace(/\s+/g, ' ').trim();
+  const text = Buffer.concat(content).toString('utf8', 0, MAX_REFUSAL_BYTES);
+  const title = /<title[^>]*>([^<]*)/i.exec(text)?.[1]?.trim();
+  return (title || text).replace(/\s+/g, ' ').trim();
 }

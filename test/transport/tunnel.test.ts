@@ -186,6 +186,12 @@ describe('openTunnel() reports a refusal as a ProxyError', () => {
       'Tunnel connection failed: the proxy answered 403 "Forbidden" to CONNECT a.test:443, with "<html> <h1>Not for you</h1>\\x1b[2J</html>"',
     ],
     [
+      '503, with a page that has a title',
+      'HTTP/1.1 503 Busy\r\nContent-Length: 64\r\n\r\n<!DOCTYPE html>\n<html><TITLE lang="en">\n Try\n later </TITLE>....',
+      503,
+      'Tunnel connection failed: the proxy answered 503 "Busy" to CONNECT a.test:443, with "Try later"',
+    ],
+    [
       '502, chunked, without reason',
       'HTTP/1.1 502 \r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngone\r\n0\r\n\r\n',
       502,
