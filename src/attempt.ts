@@ -4,6 +4,7 @@
  *
  * Pure decisions for the loop in connectionpool.ts: what may be tried again there is told by how far an exchange had got.
  */
+import { AuthenticationError } from './auth/authentication-error.js';
 import type { BodySource } from './body/source.js';
 import { ExchangeFailure } from './engine/exchange-failure.js';
 import {
@@ -32,7 +33,12 @@ export type Where = Pick<HTTPErrorOptions, 'phase' | 'address'>;
 
 /** What one attempt gave, or how it failed. */
 export type Outcome =
-  | { readonly kind: 'response'; readonly response: HTTPResponse }
+  | {
+      readonly kind: 'response';
+      readonly response: HTTPResponse;
+      /** Whether the connection stays open after it, as far as both heads tell. */
+      readonly isPersistent: boolean;
+    }
   | { readonly kind: 'failed'; readonly error: Error }
   | { readonly kind: 'stale-connection' };
 
@@ -56,13 +62,17 @@ export function judge(failure: unknown, message: Attempted, wasReused: boolean, 
   return { kind: 'failed', error };
 }
 
-/** What another attempt does not mend: no connection to be had, a URL that names no host, content that cannot be decoded. */
+/**
+ * What another attempt does not mend: no connection to be had, a URL that names no host, content that cannot be decoded, a
+ * login that is refused.
+ */
 function isBeyondRetry(error: HTTPError): boolean {
   return (
     error instanceof EmptyPoolError ||
     error instanceof ClosedPoolError ||
     error instanceof LocationValueError ||
-    error instanceof DecodeError
+    error instanceof DecodeError ||
+    error instanceof AuthenticationError
   );
 }
 
@@ -83,7 +93,9 @@ export function discardable(call: ResolvedUrlopenOptions, retries: Retry): (stat
   if (!call.enforceContentLength) return anyStatus;
   const usual = call.redirect || call._followsRedirects ? isRedirectOrBusy : isBusy;
   const { statusForcelist } = retries;
-  return statusForcelist.size === 0 ? usual : (status) => statusForcelist.has(status) || usual(status);
+  const mayLogIn = (call._login ?? null) !== null;
+  if (statusForcelist.size === 0 && !mayLogIn) return usual;
+  return (status) => (mayLogIn && status === 401) || statusForcelist.has(status) || usual(status);
 }
 
 function anyStatus(): boolean {

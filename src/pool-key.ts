@@ -10,6 +10,7 @@
  * the key is the text's digest under a key of this process: equal exactly if the texts are, and telling nothing of them.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import { SchemeCredentials } from './auth/credentials.js';
 import { connectHost } from './connection.js';
 import { HTTPHeaderDict } from './headers.js';
 import { portByScheme } from './pool-options.js';
@@ -67,6 +68,7 @@ function objectPart(value: object): unknown {
   if (value instanceof HTTPHeaderDict) return { fields: [...value.iteritems()] };
   if (value instanceof Timeout) return { timeout: [value.total, value.connect, value.read].map(keyPart) };
   if (value instanceof Url) return { url: [...value] };
+  if (value instanceof SchemeCredentials) return { credentials: value.key };
   if (value instanceof Retry) return { identity: identityOf(value) };
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) return { identity: identityOf(value) };

@@ -3,11 +3,12 @@
  *
  * The options of a single connection are in connection.ts, those of a request in request-options.ts.
  */
+import { type Auth, type Credentials, resolveAuth } from './auth/credentials.js';
 import type { DecodingLimits } from './coding/codings.js';
 import { CONNECTION_RULES, type ConnectionOptions } from './connection.js';
 import { describe } from './excerpt.js';
 import type { HeadersInput } from './headers.js';
-import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull } from './options.js';
+import { boolean, checkedElsewhere, positiveInteger, type Rules, secondsOrNull, textOrNull } from './options.js';
 import { type ProxyConfig, urlOrNull } from './proxy.js';
 import type { CrossOriginHeaders } from './redirect.js';
 import { type CallPolicy, LIMIT_RULES, POLICY_DEFAULTS, POLICY_RULES } from './request-options.js';
@@ -71,6 +72,24 @@ export interface HTTPConnectionPoolOptions extends ConnectionOptions {
    */
   readonly retryBudget?: RetryBudget | null | undefined;
   /**
+   * Who makes the requests that do not say: `{ type: 'basic', username, password }`, and likewise 'digest', 'bearer' (`token`)
+   * and 'ntlm'. It is for this pool's host alone.
+   *
+   * With 'ntlm' the connections are logged in. They serve requests with these credentials only, to this host only
+   * (`assertSameHost` counts as true), and resume no TLS session.
+   *
+   * @defaultValue null: nobody
+   * @see docs/authentication.md
+   */
+  readonly auth?: Auth | Credentials | null | undefined;
+  /**
+   * A path, or a URL of this pool's host, that is asked for on each new connection before it serves requests, to log it in by
+   * the ntlm of `auth`.
+   *
+   * @internal
+   */
+  readonly _authurl?: string | null | undefined;
+  /**
    * The proxy to go through: a pool over TLS asks it for tunnels to its host; the host of one without TLS is the proxy itself.
    *
    * @internal
@@ -91,6 +110,8 @@ export interface PoolSettings extends DecodingLimits, CallPolicy {
   readonly retries: Retries | undefined;
   readonly idleTimeout: number | null;
   readonly retryBudget: RetryBudget | null;
+  readonly auth: Credentials | null;
+  readonly _authurl: string | null;
   readonly _proxy: Url | null;
   readonly _proxyHeaders: HeadersInput | null;
   readonly _proxyConfig: ProxyConfig | null;
@@ -106,6 +127,8 @@ export const POOL_RULES: Rules<PoolSettings> = {
   ...LIMIT_RULES,
   ...POLICY_RULES,
   retryBudget: budgetOrNull,
+  auth: resolveAuth,
+  _authurl: textOrNull,
   _proxy: urlOrNull,
   _proxyHeaders: checkedElsewhere,
   _proxyConfig: checkedElsewhere,
@@ -122,6 +145,8 @@ export const POOL_DEFAULTS: PoolSettings = Object.freeze({
   maxRatio: null,
   ...POLICY_DEFAULTS,
   retryBudget: null,
+  auth: null,
+  _authurl: null,
   _proxy: null,
   _proxyHeaders: null,
   _proxyConfig: null,
@@ -130,6 +155,9 @@ export const POOL_DEFAULTS: PoolSettings = Object.freeze({
 
 /** What a pool of TLS connections takes. */
 export interface HTTPSConnectionPoolOptions extends HTTPConnectionPoolOptions, TlsOptions {}
+
+/** What all pools of a manager may have in common: not `auth`, which is for one origin. */
+export type ConnectionPoolKw = Omit<HTTPSConnectionPoolOptions, 'auth'>;
 
 /** A pool's options are its own, and those of its connections. */
 export function splitOptions(options: HTTPConnectionPoolOptions): {

@@ -10,10 +10,15 @@
  * pool of the proxy itself, which passes it on; the rest to pools of their own, whose connections are tunnels. So whatever
  * chooses a pool, redirects too, goes through the proxy.
  */
+import { AuthenticationError } from './auth/authentication-error.js';
+import type { Login } from './auth/authenticator.js';
+import { type AuthByOrigin, credentialsByOrigin } from './auth/by-origin.js';
+import type { Credentials } from './auth/credentials.js';
 import type { BodySource } from './body/source.js';
 import { RecentlyUsedContainer } from './collections.js';
 import { connectHost } from './connection.js';
 import {
+  type ConnectionPoolKw,
   HTTPConnectionPool,
   HTTPSConnectionPool,
   type HTTPSConnectionPoolOptions,
@@ -23,6 +28,7 @@ import { addCallers, LocationValueError, ProxySchemeUnknown, URLSchemeUnknown } 
 import { describe, withoutUserinfo } from './excerpt.js';
 import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
+import { credentialsOf, Logins, ownsConnections } from './login-loop.js';
 import { takeRedirect } from './next-attempt.js';
 import { boolean, ownOptions, positiveInteger, resolveOptions } from './options.js';
 import { type PoolKey, poolKey } from './pool-key.js';
@@ -49,7 +55,16 @@ import { Retry } from './util/retry.js';
 import { isSameOrigin, parseUrl, Url } from './util/url.js';
 
 /** What a manager takes: its own options, and those of the pools it makes. */
-export interface PoolManagerOptions extends HTTPSConnectionPoolOptions {
+export interface PoolManagerOptions extends ConnectionPoolKw {
+  /**
+   * Who makes the requests that do not say, for each origin: `{ 'https://api.example.com': { type: 'bearer', token } }`.
+   * Requests to other origins, and redirects from another origin to one of these, are made by nobody.
+   *
+   * @defaultValue null: nobody, anywhere
+   * @throws TypeError for credentials without an origin: those of one request are an option of the request
+   * @see docs/authentication.md
+   */
+  readonly auth?: AuthByOrigin | null | undefined;
   /**
    * Pools that are kept; beyond that, the least recently used one is closed when its requests are done.
    *
@@ -125,7 +140,7 @@ export class PoolManager extends RequestMethods {
   /** The pools, the most recently used last. */
   readonly pools: RecentlyUsedContainer<PoolKey, HTTPConnectionPool>;
   /** The options that pools are made with. They may hold secrets: neither inspecting nor `JSON.stringify` shows them. */
-  declare readonly connectionPoolKw: Readonly<HTTPSConnectionPoolOptions>;
+  declare readonly connectionPoolKw: Readonly<ConnectionPoolKw>;
   /** The class of pools for each scheme; it may be changed. */
   poolClassesByScheme: Record<string, PoolClass> = { http: HTTPConnectionPool, https: HTTPSConnectionPool };
   /** What tells the pools of each scheme apart; it may be changed. */
@@ -136,13 +151,16 @@ export class PoolManager extends RequestMethods {
   readonly #keyByOrigin = new Map<string, PoolKey>();
   readonly #defaultRetries: Retry;
   readonly #policy: CallPolicy;
+  readonly #auth: ReadonlyMap<string, Credentials> | null;
+  readonly #logins = new Logins();
 
   constructor(options: PoolManagerOptions = {}) {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`Cannot use ${describe(options)} as options of a pool manager: they must be an object`);
     }
-    const { numPools, headers, proxy, ...connectionPoolKw } = ownOptions(options);
+    const { numPools, headers, proxy, auth, ...connectionPoolKw } = ownOptions(options);
     super({ headers });
+    this.#auth = credentialsByOrigin('auth', auth);
     Object.defineProperty(this, 'connectionPoolKw', { value: Object.freeze(connectionPoolKw) });
     this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
     const { deadline, crossOriginHeaders } = connectionPoolKw;
@@ -152,7 +170,7 @@ export class PoolManager extends RequestMethods {
     // Misspelt and bad options are refused here, not at the first request.
     new HTTPSConnectionPool('localhost', connectionPoolKw).close();
     this.#environment = asksEnvironment(proxy)
-      ? new EnvironmentManagers(this, { numPools, ...connectionPoolKw })
+      ? new EnvironmentManagers(this, { numPools, auth, ...connectionPoolKw })
       : null;
   }
 
@@ -164,24 +182,25 @@ export class PoolManager extends RequestMethods {
    */
   override async urlopen(method: string, url: string, options?: UrlopenOptions): Promise<HTTPResponse> {
     const given = resolveUrlopenOptions(options);
+    // First what may be refused: then a timer may run.
+    const source = sourceOf(given);
     const call = watched(given, this.#policy.deadline);
-    const source = sourceOf(call);
     try {
       checkMethod(method);
       const first = parseUrl(url);
+      const saysWho = this.#auth !== null || (call.auth ?? null) !== null;
+      const who = saysWho ? this.#whoMakes(call, first) : NOBODY;
+      // What is waited for below must not let the caller change what he has asked for.
+      const headers = saysWho ? fieldLines(call.headers ?? this.headers) : (call.headers ?? this.headers);
       const manager = this.#environment === null ? this : await this.#managerFor(first);
-      const pool = manager.#poolOf(first, url);
-      const isPlain = options === undefined && call === given && this.headers.size === 0;
-      const hop = isPlain ? PLAIN_HOP : resolvedAlready(hopOf(call, call.headers ?? this.headers, source));
+      const maker = who instanceof Promise ? await who : who;
+      const pool = manager.#poolOf(first, url, maker);
+      const isPlain = options === undefined && call === given && this.headers.size === 0 && maker === NOBODY;
+      const hop = isPlain ? PLAIN_HOP : resolvedAlready(hopOf(call, headers, source, maker));
       const answer = await pool.urlopen(method, pool._passesOn ? first.url : first.requestUri, hop);
       const location = call.redirect && answer.getRedirectLocation();
       const response = location
-        ? await this.#follow(
-            { method, lines: fieldLines(call.headers ?? this.headers), body: source },
-            first,
-            answer,
-            call,
-          )
+        ? await this.#follow({ method, lines: fieldLines(headers), body: source }, first, answer, call, maker)
         : answer;
       if (call !== given) call._watch?.releaseAfter(response);
       return response;
@@ -214,7 +233,8 @@ export class PoolManager extends RequestMethods {
     const port = own.port ?? (isKnownScheme(scheme) ? portByScheme[scheme] : null);
     const manager = this.#environment?.managerFor(new Url(scheme, null, connectHost(host), port)) ?? null;
     if (manager !== null) return manager.connectionFromHost(host, options);
-    return this.connectionFromContext({ ...this._mergePoolKwargs(own.poolKwargs), scheme, host, port });
+    const auth = this.#auth === null ? undefined : this.#authOf(new Url(scheme, null, connectHost(host), port), own);
+    return this.connectionFromContext({ ...this._mergePoolKwargs(own.poolKwargs), ...auth, scheme, host, port });
   }
 
   /** The pool for the host of a URL. */
@@ -280,9 +300,11 @@ export class PoolManager extends RequestMethods {
   }
 
   /** HOT: the pool of a URL, with one look-up for the key and one for the pool; `npm run bench` small GET. */
-  #poolOf(url: Url, given: string): HTTPConnectionPool {
+  #poolOf(url: Url, given: string, { owner }: Maker): HTTPConnectionPool {
     const { origin } = url;
     if (origin === null) throw withoutOrigin(url, given);
+    const mayBeOwned = owner !== null || this.#auth !== null;
+    if (mayBeOwned && ownsConnections(owner ?? this.#auth?.get(origin) ?? null)) return this.#poolOwnedBy(owner, url);
     // A function of the caller's may give another key each time.
     const isOwnKey = this.keyFnByScheme[url.scheme ?? ''] === poolKey;
     const key = isOwnKey ? this.#keyByOrigin.get(origin) : undefined;
@@ -296,6 +318,38 @@ export class PoolManager extends RequestMethods {
     return pool;
   }
 
+  /** The pool of a URL whose connections belong to these credentials; to nobody, whoever may own others, without any. */
+  #poolOwnedBy(owner: Credentials | null, { scheme, host, port }: Url): HTTPConnectionPool {
+    if (owner !== null && this._isForwarded(scheme)) {
+      throw new AuthenticationError(
+        'ntlm',
+        'Cannot log in by ntlm through a proxy that passes requests on: the login belongs to a connection, and only the ' +
+          'proxy has one to the server; https URLs, which go through tunnels, can be logged in to',
+      );
+    }
+    return this.connectionFromHost(host ?? '', { scheme, port, poolKwargs: { auth: owner } });
+  }
+
+  /** What the pool for an origin is told of who makes its requests, unless its own options say that. */
+  #authOf(
+    { origin }: Url,
+    { poolKwargs }: { readonly poolKwargs?: HTTPSConnectionPoolOptions | null | undefined },
+  ): { readonly auth: Credentials } | undefined {
+    const isSaid = poolKwargs?.auth !== undefined;
+    const credentials = isSaid || origin === null ? undefined : this.#auth?.get(origin);
+    return credentials === undefined ? undefined : { auth: credentials };
+  }
+
+  /** Who makes a request, as far as the origin of its URL goes. */
+  #whoMakes(call: ResolvedUrlopenOptions, { origin }: Url): Maker | Promise<Maker> {
+    const own = origin === null ? null : (this.#auth?.get(origin) ?? null);
+    const credentials = credentialsOf(call.auth, own, fieldLines(call.headers ?? this.headers));
+    if (credentials === null || origin === null) return NOBODY;
+    if (ownsConnections(credentials)) return { login: undefined, owner: credentials };
+    const begun = this.#logins.begin(credentials, { role: 'origin', origin });
+    return begun instanceof Promise ? begun.then((login) => ({ login, owner: null })) : { login: begun, owner: null };
+  }
+
   /** @throws {@link LocationValueError} for a URL that no pool of this manager is for */
   #checkReachable(url: Url): void {
     const isKnown = url.origin !== null && Object.hasOwn(this.keyFnByScheme, url.scheme ?? '');
@@ -306,6 +360,11 @@ export class PoolManager extends RequestMethods {
   async #managerFor(url: Url): Promise<PoolManager> {
     if (url.origin === null || this.#environment === null) return this;
     return (await this.#environment.load(url)) ?? this;
+  }
+
+  /** @internal Whether URLs of a scheme are a proxy's to ask for: the pool of all their hosts is its own. */
+  protected _isForwarded(_scheme: string | null): boolean {
+    return false;
   }
 
   /** @internal The options of this manager, with those of a call over them. */
@@ -326,7 +385,9 @@ export class PoolManager extends RequestMethods {
     firstUrl: Url,
     firstResponse: HTTPResponse,
     call: ResolvedUrlopenOptions,
+    firstMaker: Maker,
   ): Promise<HTTPResponse> {
+    let maker = firstMaker;
     let response = firstResponse;
     let url = firstUrl;
     let request = firstRequest;
@@ -350,10 +411,12 @@ export class PoolManager extends RequestMethods {
       request = redirectedRequest(request, { status, isSameOrigin: isSame, removed, crossOriginHeaders });
       call._watch?.current?.redirected(status, taken.url.url, request.method);
       url = taken.url;
+      // For good: who comes back from elsewhere brings a stranger's URL.
+      if (!isSame) maker = NOBODY;
       // Not before: a pool that was taken earlier may have been given up meanwhile for that of another host.
-      const hop = hopOf({ ...call, retries: taken.retries }, request.lines, request.body);
+      const hop = hopOf({ ...call, retries: taken.retries }, request.lines, request.body, maker);
       const manager = this.#environment === null ? this : await this.#managerFor(url);
-      const pool = manager.#poolOf(url, url.url);
+      const pool = manager.#poolOf(url, url.url, maker);
       const target = pool._passesOn ? url.url : url.requestUri;
       response = await pool.urlopen(request.method, target, resolvedAlready(hop));
       retries = response.retries ?? taken.retries;
@@ -432,14 +495,23 @@ export class ProxyManager extends PoolManager {
   ): HTTPConnectionPool {
     const own = ownOptions(options);
     const scheme = schemeName(own.scheme ?? 'http');
-    const isTunnelled = connectionRequiresHttpTunnel(this.proxy, this.#config, scheme);
-    if (isTunnelled || typeof host !== 'string' || host === '') return super.connectionFromHost(host, options);
+    const isForwarded = this._isForwarded(scheme);
+    if (!isForwarded || typeof host !== 'string' || host === '') return super.connectionFromHost(host, options);
+    if ((own.poolKwargs?.auth ?? null) !== null) {
+      throw new TypeError(
+        'Cannot use auth for the pool of a proxy, which is that of all hosts: give it with each request',
+      );
+    }
     return this.connectionFromContext({
       ...withoutTls({ ...this._mergePoolKwargs(own.poolKwargs), scheme: this.proxy.scheme, host: this.proxy.host }),
       ...this.#proxyTls,
       port: this.proxy.port,
       _forwards: true,
     });
+  }
+
+  protected override _isForwarded(scheme: string | null): boolean {
+    return !connectionRequiresHttpTunnel(this.proxy, this.#config, scheme);
   }
 
   override toString(): string {
@@ -536,11 +608,28 @@ function urlOf({ scheme, host, port }: HTTPConnectionPool): Url {
   return new Url(scheme, null, host, port);
 }
 
+/** Who makes a hop. */
+interface Maker {
+  /** The login of all hops to this origin; null for none, undefined where logins are the pool's to begin. */
+  readonly login: Login | null | undefined;
+  /** Whose the connections must be. */
+  readonly owner: Credentials | null;
+}
+
+const NOBODY: Maker = Object.freeze({ login: null, owner: null });
+
 /** What a pool is told of one hop: redirects are the manager's to follow. */
-function hopOf(call: ResolvedUrlopenOptions, headers: HeadersInput, source: BodySource): ResolvedUrlopenOptions {
+function hopOf(
+  call: ResolvedUrlopenOptions,
+  headers: HeadersInput,
+  source: BodySource,
+  { login, owner }: Maker,
+): ResolvedUrlopenOptions {
   return {
     ...call,
     headers,
+    auth: owner ?? undefined,
+    _login: login,
     _source: source,
     chunked: call.chunked && source.kind !== 'none',
     redirect: false,

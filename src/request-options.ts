@@ -5,6 +5,8 @@
  * something was given.
  */
 import { setMaxListeners } from 'node:events';
+import type { Login } from './auth/authenticator.js';
+import type { Auth, Credentials } from './auth/credentials.js';
 import { type BodySource, bodySource, NO_BODY, type RequestBody } from './body/source.js';
 import { type CallWatch, watchFor } from './call-watch.js';
 import type { DecodingLimits } from './coding/codings.js';
@@ -125,6 +127,16 @@ export interface UrlopenOptions {
    * @see docs/retrying-requests.md
    */
   readonly crossOriginHeaders?: CrossOriginHeaders | undefined;
+  /**
+   * Who makes the request: `{ type: 'basic', username, password }`, and likewise 'digest', 'bearer' (`token`) and 'ntlm'; null
+   * for nobody, whatever the pool or manager has. It is for the origin of the request's URL alone: redirects to another
+   * origin go without it, and come back without it.
+   *
+   * @defaultValue the pool's, or what the manager has for the origin, unless a field Authorization is among `headers`
+   * @throws TypeError beside a field Authorization; {@link AuthenticationError} if the login cannot be carried through
+   * @see docs/authentication.md
+   */
+  readonly auth?: Auth | Credentials | null | undefined;
   /** Ends the request, wherever it is: the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | null | undefined;
   /** @internal The body as a source already, in place of `body`. */
@@ -165,11 +177,15 @@ export interface ResolvedUrlopenOptions {
   readonly deadline: number | null | undefined;
   /** undefined takes the pool's. */
   readonly crossOriginHeaders: CrossOriginHeaders | undefined;
+  /** As it was given: whoever sends the request checks it, at once. */
+  readonly auth: Auth | Credentials | null | undefined;
   readonly signal: AbortSignal | null;
   readonly _source: BodySource | null;
   readonly _followsRedirects: boolean;
   /** undefined as long as nobody has asked whether there is to be one. */
   readonly _watch: CallWatch | null | undefined;
+  /** What `auth` has become: null for none, undefined as long as nobody has decided. */
+  readonly _login: Login | null | undefined;
 }
 
 /** The limits on decoding: a pool has them too. */
@@ -215,10 +231,12 @@ const RULES: Rules<ResolvedUrlopenOptions> = {
   onDownloadProgress: functionOrNull,
   onInformational: functionOrNull,
   ...POLICY_RULES,
+  auth: checkedElsewhere,
   signal: signalOrNull,
   _source: checkedElsewhere,
   _followsRedirects: boolean,
   _watch: checkedElsewhere,
+  _login: checkedElsewhere,
 };
 
 const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
@@ -243,10 +261,12 @@ const DEFAULTS: ResolvedUrlopenOptions = Object.freeze({
   onInformational: null,
   deadline: undefined,
   crossOriginHeaders: undefined,
+  auth: undefined,
   signal: null,
   _source: null,
   _followsRedirects: false,
   _watch: undefined,
+  _login: undefined,
 });
 
 /**
@@ -261,9 +281,25 @@ export function resolvedAlready(resolved: ResolvedUrlopenOptions): UrlopenOption
 /** What a manager tells a pool of a request without options: one object for all, as nothing in it changes. */
 export const PLAIN_HOP: UrlopenOptions = Object.freeze(
   resolvedAlready(
-    Object.freeze({ ...DEFAULTS, redirect: false, assertSameHost: false, _followsRedirects: true, _watch: null }),
+    Object.freeze({
+      ...DEFAULTS,
+      redirect: false,
+      assertSameHost: false,
+      _followsRedirects: true,
+      _watch: null,
+      _login: null,
+    }),
   ),
 );
+
+/** A request of our own, of which only whether it is answered counts. */
+export const NO_WISHES: ResolvedUrlopenOptions = Object.freeze({
+  ...DEFAULTS,
+  redirect: false,
+  preloadContent: false,
+  maxDecodedSize: null,
+  maxRatio: null,
+});
 
 /** @throws TypeError or RangeError naming the option, the value and what was wanted */
 export function resolveUrlopenOptions(options: UrlopenOptions | undefined): ResolvedUrlopenOptions {

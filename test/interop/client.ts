@@ -1,5 +1,5 @@
 /** The two ways to make a request, in one shape, so that each case runs through both. */
-import { connectionFromUrl, type HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import { type ConnectionPoolKw, connectionFromUrl } from '../../src/connectionpool.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import type { RequestOptions } from '../../src/request.js';
 import type { HTTPResponse } from '../../src/response.js';
@@ -9,7 +9,7 @@ export interface Client extends AsyncDisposable {
   request(method: string, path: string, options?: RequestOptions): Promise<HTTPResponse>;
 }
 
-export type MakeClient = (origin: string, options?: HTTPSConnectionPoolOptions) => Client;
+export type MakeClient = (origin: string, options?: ConnectionPoolKw) => Client;
 
 export const managerClient: MakeClient = (origin, options = {}) => {
   const http = new PoolManager(options);

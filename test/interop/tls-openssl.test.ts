@@ -6,7 +6,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { HTTPSConnectionPoolOptions } from '../../src/connectionpool.js';
+import type { ConnectionPoolKw } from '../../src/connectionpool.js';
 import { SSLError } from '../../src/exceptions.js';
 import { PoolManager } from '../../src/poolmanager.js';
 import type { Certificate } from '../support/tls-certificates.js';
@@ -76,7 +76,7 @@ describeWith(['openssl'], 'openssl', () => {
   };
   const certFile = () => lab.file('client.pem', client.chain);
   const keyFile = () => lab.file('client.key', client.key);
-  const FORMS: Record<string, () => HTTPSConnectionPoolOptions> = {
+  const FORMS: Record<string, () => ConnectionPoolKw> = {
     'SEC 1': () => ({ certFile: certFile(), keyFile: openssl('ec', '-in', keyFile(), '-out', 'sec1.key') }),
     'SEC 1, AES': () => ({
       certFile: certFile(),

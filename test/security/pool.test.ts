@@ -70,6 +70,11 @@ describe('SEC-120 (CVE-2024-35195, CVE-2016-5420, CVE-2022-27782): what changes 
     idleTimeout: [1, 2],
     maxDecodedSize: [1_000, 2_000],
     maxRatio: [10, 20],
+    auth: [
+      { type: 'basic', username: 'user', password: 'a' },
+      { type: 'basic', username: 'user', password: 'A' },
+    ],
+    _authurl: ['/a', '/b'],
     _proxy: [parseUrl('http://user:a@proxy.test'), parseUrl('http://user:A@proxy.test')],
     _proxyHeaders: [{ 'Proxy-Authorization': 'a' }, { 'Proxy-Authorization': 'A' }],
     _proxyConfig: [
