@@ -2,7 +2,7 @@
  * A real server as a child of the test: its own folder, its own configuration, free ports of loopback, nothing of the
  * system's own configuration and no service started.
  *
- * Ready when each port accepts a connection; stopped by SIGTERM, and if that is not enough by SIGKILL.
+ * Ready when each port accepts a connection; stopped by SIGTERM (or as its recipe says), and if that is not enough by SIGKILL.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -18,6 +18,8 @@ export interface Recipe {
   readonly program: string;
   /** The ports of 127.0.0.1 that it listens on: how many. */
   readonly portCount: number;
+  /** @defaultValue SIGTERM */
+  readonly stopSignal?: NodeJS.Signals;
   /** Writes what the server reads into its folder, and gives its arguments. */
   prepare(folder: string, ports: readonly number[]): Promise<readonly string[]>;
 }
@@ -48,7 +50,7 @@ export async function startServer(recipe: Recipe): Promise<RunningServer> {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const output = collected(child);
-    const stop = stopper(child, folder);
+    const stop = stopper(child, folder, recipe.stopSignal);
     try {
       for (const port of ports) await accepting(port, child, Date.now() + READY_MS);
       return {
@@ -110,7 +112,7 @@ function collected(child: ChildProcess): () => string {
   return () => text;
 }
 
-function stopper(child: ChildProcess, folder: string): () => Promise<void> {
+function stopper(child: ChildProcess, folder: string, signal: NodeJS.Signals = 'SIGTERM'): () => Promise<void> {
   const killNow = () => void child.kill('SIGKILL');
   process.once('exit', killNow);
   let stopping: Promise<void> | undefined;
@@ -118,7 +120,7 @@ function stopper(child: ChildProcess, folder: string): () => Promise<void> {
     if (child.exitCode === null && child.signalCode === null) {
       const exited = once(child, 'exit');
       const timer = setTimeout(killNow, STOP_MS);
-      child.kill('SIGTERM');
+      child.kill(signal);
       await exited;
       clearTimeout(timer);
     }
