@@ -16,7 +16,9 @@
  */
 
 import { discardable, judge, mustRetry, type Outcome } from './attempt.js';
-import type { BodySource } from './body/source.js';
+import type { Login } from './auth/authenticator.js';
+import type { Credentials } from './auth/credentials.js';
+import { type BodySource, NO_BODY } from './body/source.js';
 import type { CallWatch } from './call-watch.js';
 import type { DecodingLimits } from './coding/codings.js';
 import {
@@ -39,10 +41,21 @@ import { fieldLines, HTTPHeaderDict } from './headers.js';
 import { asksToClose, checkFieldLines, checkMethod } from './http1/request-head.js';
 import type { ResponseHead } from './http1/response-head.js';
 import { logger } from './logging.js';
+import {
+  type Answer,
+  attemptWithLogin,
+  checkShareable,
+  credentialsOf,
+  Logins,
+  ownsConnections,
+  type Seat,
+  type Send,
+} from './login-loop.js';
 import { hasContent, type Message, MessageWriter, type Place, withExpectation } from './message.js';
 import { type Attempted, type CallTerms, retryAfterFailure, retryAfterStatus, takeRedirect } from './next-attempt.js';
 import { resolveOptions } from './options.js';
 import {
+  type ConnectionPoolKw,
   type HTTPConnectionPoolOptions,
   type HTTPSConnectionPoolOptions,
   POOL_DEFAULTS,
@@ -54,6 +67,7 @@ import { httpProxy, proxyRoute } from './proxy.js';
 import { type CrossOriginHeaders, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
+  NO_WISHES,
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
@@ -62,17 +76,17 @@ import {
 } from './request-options.js';
 import { HTTPResponse, type HTTPResponseOptions } from './response.js';
 import { AttemptClock } from './timings.js';
-import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
+import { type TlsConfiguration, tlsConfiguration, withoutResumption } from './tls/configuration.js';
 import { splitTlsOptions } from './tls/options.js';
 import { LifoQueue, type Queue } from './util/queue.js';
 import { Retry } from './util/retry.js';
 import type { RetryBudget } from './util/retry-budget.js';
-import type { Timeout, TimeoutValue } from './util/timeout.js';
+import { Timeout, type TimeoutValue } from './util/timeout.js';
 import { isSameOrigin, parseUrl, type Url } from './util/url.js';
 
 const LOGGER = 'urllib3.connectionpool';
 
-export { type HTTPConnectionPoolOptions, type HTTPSConnectionPoolOptions, portByScheme };
+export { type ConnectionPoolKw, type HTTPConnectionPoolOptions, type HTTPSConnectionPoolOptions, portByScheme };
 
 /** A class of connections. */
 export interface ConnectionClass {
@@ -170,6 +184,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   readonly #deadline: number | null;
   readonly #crossOriginHeaders: CrossOriginHeaders;
   readonly #budget: RetryBudget | null;
+  readonly #auth: Credentials | null;
+  readonly #authurl: string | null;
+  readonly #logins = new Logins();
   readonly #writer: MessageWriter;
   #activeCalls = 0;
   #isRetired = false;
@@ -192,6 +209,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.#deadline = settings.deadline;
     this.#crossOriginHeaders = settings.crossOriginHeaders;
     this.#budget = settings.retryBudget;
+    this.#auth = settings.auth;
+    this.#authurl = settings._authurl;
     this.#limits = { maxDecodedSize: settings.maxDecodedSize, maxRatio: settings.maxRatio };
     this.#connectionOptions = {
       ...connectionSettings,
@@ -238,7 +257,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         : Retry.fromInt(given.retries, { redirect: mayRedirect, default: this.retries });
     const body = sourceOf(given);
     // Not before all that may be refused: from here on a timer may run.
-    const call = watched(given, this.#deadline);
+    let call = watched(given, this.#deadline);
+    const isWatchedHere = call !== given;
     const watch = call._watch ?? null;
     let needsFresh = false;
     /** A redirect that the manager follows may need the body yet. */
@@ -247,6 +267,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.#budget?.deposit();
     try {
       let message = this.#firstMessage(method, url, call, body, retries);
+      if (this.#auth !== null || (call.auth ?? null) !== null) {
+        const begun = this.#beginLogin(call, message);
+        call = begun instanceof Promise ? await begun : begun;
+      }
+      const login = call._login ?? null;
       call.signal?.throwIfAborted();
       if (this.#store.isClosed) throw new ClosedPoolError(this, 'Pool is closed.');
       for (;;) {
@@ -254,13 +279,16 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         const clock = watch === null ? new AttemptClock() : watch.begin(message, this);
         // Not in a function of its own: on the fast path this is the one promise of the attempt.
         let outcome: Outcome;
-        const idle = needsFresh || this.#hasLimits(call) ? null : this.#store.takeIdle();
-        if (idle === null) {
+        const isSlow = needsFresh || login !== null || this.#hasLimits(call);
+        const idle = isSlow ? null : this.#store.takeIdle();
+        if (login !== null) {
+          outcome = await this.#attemptWithLogin(login, message, call, retries, needsFresh, clock);
+        } else if (idle === null) {
           outcome = await this.#slowAttempt(message, call, retries, needsFresh, clock);
         } else {
           try {
             const exchanged = await this.#exchange(idle, message, call, retries, null, clock);
-            outcome = { kind: 'response', response: this.#respond(exchanged, idle, message, call, retries, clock) };
+            outcome = this.#respond(exchanged, idle, message, call, retries, clock);
           } catch (failure) {
             outcome = judge(failure, message, true, { phase: clock.phase, address: idle.address });
           }
@@ -280,14 +308,14 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         const location = call.redirect && response.getRedirectLocation();
         if (location) {
           const step = await this.#redirect(message, response, location, retries, call);
-          if (step === null) return await this.#finished(response, call, call === given ? null : watch);
+          if (step === null) return await this.#finished(response, call, isWatchedHere ? watch : null);
           retries = step.retries;
           message = step.message;
           continue;
         }
         if (mustRetry(message, response, retries)) {
           const left = await retryAfterStatus(this.#attempted(message), response, retries, this.#terms(call));
-          if (left === null) return await this.#finished(response, call, call === given ? null : watch);
+          if (left === null) return await this.#finished(response, call, isWatchedHere ? watch : null);
           retries = left;
           continue;
         }
@@ -303,10 +331,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
             continue;
           }
         }
-        return call === given ? response : released(response, call);
+        return isWatchedHere ? released(response, call) : response;
       }
     } catch (error) {
-      if (call !== given) watch?.release();
+      if (isWatchedHere) watch?.release();
       addCallers(error);
       throw error;
     } finally {
@@ -360,6 +388,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     return undefined;
   }
 
+  /** @internal Whether its connections belong to the credentials of this pool. */
+  protected get ownsConnections(): boolean {
+    return ownsConnections(this.#auth);
+  }
+
   /** @internal What connections are told beside their own options, such as of the proxy that they go through. */
   protected get connectionExtras(): HTTPSConnectionOptions | undefined {
     return undefined;
@@ -393,9 +426,29 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   #place(url: string, call: ResolvedUrlopenOptions, retries: Retry): Place {
     const here = this.#writer.placeHere(url);
     if (here !== null) return here;
-    const isElsewhere = !call.assertSameHost && this.#writer.mayAskFor(url);
+    // What is sent over a connection that is logged in counts as said by this user, whoever has thought of the URL.
+    const isElsewhere = !call.assertSameHost && !this.ownsConnections && this.#writer.mayAskFor(url);
     if (!isElsewhere) throw new HostChangedError(this, url, { retries });
     return this.#writer.placeElsewhere(url);
+  }
+
+  /**
+   * The call with its login; without one, if it has no credentials.
+   *
+   * @throws TypeError or RangeError for credentials that this pool cannot use
+   */
+  #beginLogin(
+    call: ResolvedUrlopenOptions,
+    message: Message,
+  ): ResolvedUrlopenOptions | Promise<ResolvedUrlopenOptions> {
+    const isDecided = call._login !== undefined;
+    const credentials = isDecided ? null : credentialsOf(call.auth, this.#auth, message.lines);
+    checkShareable(credentials, this.#auth);
+    if (credentials === null) return isDecided ? call : { ...call, _login: null };
+    // What a request brings is for its URL, what the pool has is for its host.
+    const url = call.auth === undefined ? (this.#writer.placeHere('/')?.url ?? message.url) : message.url;
+    const login = this.#logins.begin(credentials, { role: 'origin', origin: parseUrl(url).origin ?? '' });
+    return login instanceof Promise ? login.then((_login) => ({ ...call, _login })) : { ...call, _login: login };
   }
 
   // One attempt
@@ -404,38 +457,106 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     return (call.timeout ?? this.timeout).total !== null;
   }
 
-  /** An attempt that has to wait for a connection, to make one, or to mind a total timeout. */
+  /** An attempt with all the legs that its login takes; together they have the time of one. */
+  #attemptWithLogin(
+    login: Login,
+    message: Message,
+    call: ResolvedUrlopenOptions,
+    retries: Retry,
+    needsFresh: boolean,
+    firstClock: AttemptClock,
+  ): Promise<Outcome> {
+    const coding = message.framing.kind === 'chunked' ? 'chunked' : 'any';
+    const beganMs = performance.now();
+    let clock: AttemptClock | null = firstClock;
+    return attemptWithLogin(login, message, needsFresh, {
+      signal: call.signal,
+      owner: this,
+      loginMessage: this.#authurl === null ? null : this.#loginMessage(this.#authurl, call, retries),
+      withLine: (to, line) =>
+        this.#writer.message({ method: to.method, lines: [...to.lines, line], body: to.body }, to, coding),
+      attempt: (leg, isFresh, seat) => {
+        const timed = clock === null ? this.#withinTotal(call, performance.now() - beganMs) : call;
+        const legClock = clock ?? call._watch?.begin(message, this) ?? new AttemptClock();
+        clock = null;
+        return this.#slowAttempt(leg, timed, retries, isFresh, legClock, seat);
+      },
+    });
+  }
+
+  #loginMessage(authurl: string, call: ResolvedUrlopenOptions, retries: Retry): Message {
+    const lines = checkFieldLines(fieldLines(this.headers));
+    return this.#writer.message({ method: 'GET', lines, body: NO_BODY }, this.#place(authurl, call, retries), 'any');
+  }
+
+  /** The call, with what is left of its total timeout. */
+  #withinTotal(call: ResolvedUrlopenOptions, spentMs: number): ResolvedUrlopenOptions {
+    const { total, connect, read } = call.timeout ?? this.timeout;
+    if (total === null) return call;
+    return { ...call, timeout: new Timeout({ total: Math.max(0.001, total - spentMs / 1000), connect, read }) };
+  }
+
+  /**
+   * An attempt that has to wait for a connection, to make one, to log one in, or to mind a total timeout.
+   *
+   * @param seat - what keeps the connection while it is logged in
+   */
   async #slowAttempt(
     message: Message,
     call: ResolvedUrlopenOptions,
     retries: Retry,
     needsFresh: boolean,
     clock: AttemptClock,
+    seat: Seat | null = null,
   ): Promise<Outcome> {
     const timeout = (call.timeout ?? this.timeout).clone();
     let isReused = false;
-    let connection: HTTPConnection | null = null;
+    let connection: HTTPConnection | null = seat?.kept ?? null;
     try {
-      clock.enter('queue');
-      connection = await this.#obtain(call, needsFresh);
+      if (connection === null) {
+        clock.enter('queue');
+        connection = await this.#obtain(call, needsFresh);
+        seat?.take(connection);
+      }
       timeout.startConnect();
       isReused = connection.isConnected;
       if (!isReused) await this.#connect(connection, timeout.connectTimeout, call.signal, clock);
       if (call.signal?.aborted === true) {
         // Aborted since the connection was given: an exchange hears only of aborts to come.
-        this.#store.release(connection);
+        if (seat === null) this.#store.release(connection);
         throw call.signal.reason;
       }
       const { total } = timeout;
       const leftMs = total === null ? 0 : total * 1000 - timeout.getConnectDuration() * 1000;
       const deadline = total === null ? null : { atMs: performance.now() + leftMs, total };
-      const exchanged = await this.#exchange(connection, message, call, retries, deadline, clock);
-      return { kind: 'response', response: this.#respond(exchanged, connection, message, call, retries, clock) };
+      let sent: Message | null = message;
+      if (seat !== null) {
+        const sender = this.#loginSender(connection, call, retries, deadline);
+        sent = await seat.authorize(message, sender);
+        if (sent === null) return { kind: 'stale-connection' };
+      }
+      const exchanged = await this.#exchange(connection, sent, call, retries, deadline, clock);
+      return this.#respond(exchanged, connection, sent, call, retries, clock);
     } catch (failure) {
       clock.over(failure instanceof ExchangeFailure ? failure.error : failure);
       if (call.signal?.aborted === true && failure === call.signal.reason) throw failure;
       return judge(failure, message, isReused, { phase: clock.phase, address: connection?.address ?? null });
     }
+  }
+
+  /** Sends what only logs a connection in: nobody is told of it but the logger, and its content nobody wants. */
+  #loginSender(
+    connection: HTTPConnection,
+    { timeout, signal, deadline, auth, _login }: ResolvedUrlopenOptions,
+    retries: Retry,
+    until: ExchangeRequest['deadline'],
+  ): Send {
+    const call = { ...NO_WISHES, timeout, signal, deadline, auth, _login };
+    return async (message) => {
+      const clock = new AttemptClock();
+      const exchanged = await this.#exchange(connection, message, call, retries, until, clock);
+      return this.#respond(exchanged, connection, message, call, retries, clock);
+    };
   }
 
   async #connect(
@@ -507,9 +628,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     call: ResolvedUrlopenOptions,
     retries: Retry,
     clock: AttemptClock,
-  ): HTTPResponse {
+  ): Answer {
     if (logger.isDebug) this.#logExchange(message, exchanged.head);
-    return new this.ResponseCls({
+    const response = new this.ResponseCls({
       _exchanged: exchanged,
       _clock: clock,
       decodeContent: call.decodeContent,
@@ -521,6 +642,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       requestUrl: message.url,
       _limits: this.#limitsFor(call),
     });
+    return { kind: 'response', response, isPersistent: exchanged.head.persistent };
   }
 
   #limitsFor({ maxDecodedSize, maxRatio }: ResolvedUrlopenOptions): DecodingLimits {
@@ -610,7 +732,8 @@ export class HTTPSConnectionPool extends HTTPConnectionPool {
   constructor(host: string, options: HTTPSConnectionPoolOptions = {}) {
     const { tls, rest } = splitTlsOptions(options);
     super(host, rest);
-    this.#tls = tlsConfiguration(tls);
+    const configuration = tlsConfiguration(tls);
+    this.#tls = this.ownsConnections ? withoutResumption(configuration) : configuration;
   }
 
   protected override get tls(): TlsConfiguration {
