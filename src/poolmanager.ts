@@ -543,7 +543,7 @@ class EnvironmentManagers {
   readonly #options: Omit<PoolManagerOptions, 'proxy'>;
   readonly #managers = new Map<string, PoolManager>();
   /** Loaded when it is wanted. */
-  #SocksManager: SocksManagerClass | null = null;
+  #socks: SocksSupport | null = null;
 
   constructor(owner: PoolManager, options: Omit<PoolManagerOptions, 'proxy'>) {
     this.#owner = owner;
@@ -552,9 +552,12 @@ class EnvironmentManagers {
 
   /** As {@link managerFor}, after what the proxy needs has been loaded. */
   async load(url: Url): Promise<PoolManager | null> {
-    if (this.#SocksManager === null && isSocks(this.#proxies.proxyFor(url))) {
-      // biome-ignore lint/suspicious/noImportCycles: loaded on demand, when both modules have long been complete
-      this.#SocksManager = (await import('./contrib/socks.js')).SOCKSProxyManager;
+    if (this.#socks === null && isSocks(this.#proxies.proxyFor(url))) {
+      const [{ SOCKS_POOL_CLASSES }, { proxyOfUrl }] = await Promise.all([
+        import('./contrib/socks/pools.js'),
+        import('./contrib/socks/route.js'),
+      ]);
+      this.#socks = { poolClasses: SOCKS_POOL_CLASSES, routeOf: (proxy) => proxyOfUrl(proxy).route };
     }
     return this.managerFor(url);
   }
@@ -583,13 +586,34 @@ class EnvironmentManagers {
   }
 
   #socksManager(proxy: string): PoolManager {
-    if (this.#SocksManager !== null) return new this.#SocksManager(proxy, this.#options);
+    if (this.#socks !== null) return new SocksEnvironmentManager(this.#socks, proxy, this.#options);
     const detail = 'the support of SOCKS is loaded by the first request, and none was made yet';
     throw new ProxySchemeUnknown(parseUrl(proxy).scheme, { detail });
   }
 }
 
-type SocksManagerClass = new (proxyUrl: string, options: Omit<PoolManagerOptions, 'proxy'>) => PoolManager;
+/** What SOCKS needs, which the core does not load by itself. */
+interface SocksSupport {
+  readonly poolClasses: Readonly<Record<'http' | 'https', PoolClass>>;
+  routeOf(proxyUrl: string): object;
+}
+
+/** The manager of a SOCKS proxy that the environment names: contrib/socks.ts is above this module, and cannot be asked. */
+class SocksEnvironmentManager extends PoolManager {
+  readonly #route: object;
+
+  constructor({ poolClasses, routeOf }: SocksSupport, proxy: string, options: Omit<PoolManagerOptions, 'proxy'>) {
+    super(options);
+    this.poolClassesByScheme = { ...poolClasses };
+    this.#route = routeOf(proxy);
+  }
+
+  override connectionFromContext(requestContext: RequestContext): HTTPConnectionPool {
+    // As a variable: the type does not know of the option that only the pools of SOCKS take.
+    const context = { ...requestContext, _socksOptions: this.#route };
+    return super.connectionFromContext(context);
+  }
+}
 
 function isSocks(proxy: string | null): boolean {
   return proxy?.startsWith('socks') === true;
