@@ -6,7 +6,7 @@
  * NODE_EXTRA_CA_CERTS names to them, and we to the system's.
  */
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import tls from 'node:tls';
 import { SSLError } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
@@ -110,11 +110,12 @@ function extraAuthorities({ environment }: Platform): string[] {
 
 /** As OpenSSL does: what SSL_CERT_FILE and SSL_CERT_DIR name counts in place of everything else. */
 function systemStore({ name, environment, readStore, bundles }: Platform): string[] {
-  const { SSL_CERT_FILE: file, SSL_CERT_DIR: directory } = environment;
-  if (file || directory) {
+  const { SSL_CERT_FILE: file, SSL_CERT_DIR: list = '' } = environment;
+  const directories = list.split(delimiter).filter((directory) => directory !== '');
+  if (file || directories.length > 0) {
     return [
       ...(file ? certificatesIn(loadFile('SSL_CERT_FILE', file)) : []),
-      ...(directory ? authoritiesOfDirectory('SSL_CERT_DIR', directory) : []),
+      ...directories.flatMap((directory) => authoritiesOfDirectory('SSL_CERT_DIR', directory)),
     ];
   }
   const stored = readStore === null ? [] : readStore('system');

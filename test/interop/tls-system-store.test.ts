@@ -69,6 +69,14 @@ test.each<[string, () => Record<string, string>, { byDefault: unknown; system: u
   ['SSL_CERT_FILE', () => ({ SSL_CERT_FILE: lab.file('file.pem', lab.root) }), { byDefault: REFUSED, system: 200 }],
   ['SSL_CERT_DIR', () => ({ SSL_CERT_DIR: lab.hashedFolder() }), { byDefault: REFUSED, system: 200 }],
   [
+    'the second of SSL_CERT_DIR',
+    () => {
+      lab.file('first/strange.pem', lab.authorities.strangeRoot.pem);
+      return { SSL_CERT_DIR: [path.join(lab.folder, 'first'), lab.hashedFolder()].join(path.delimiter) };
+    },
+    { byDefault: REFUSED, system: 200 },
+  ],
+  [
     'SSL_CERT_FILE without it',
     () => ({ SSL_CERT_FILE: lab.file('strange.pem', lab.authorities.strangeRoot.pem) }),
     { byDefault: REFUSED, system: REFUSED },

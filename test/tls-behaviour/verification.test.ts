@@ -209,6 +209,13 @@ describe('SEC-065 (CVE-2019-11324, CVE-2026-11564): authorities of one’s own r
     expect(() => managerOf(given)).toThrow(/caCert(s|Dir)/);
   });
 
+  test('a list of revoked certificates and a text are passed over in caCertDir', async () => {
+    const caCertDir = lab.plainFolder();
+    lab.file('plain/README', 'Put authorities here');
+    lab.file('plain/revoked.r0', '-----BEGIN X509 CRL-----\nMAA=\n-----END X509 CRL-----\n');
+    expect(await outcomeOf(await lab.server('good'), { caCertDir })).toBe(200);
+  });
+
   test('pools made with other authorities from one manager are held to them, in both orders', async () => {
     const server = await lab.server('good');
     const other = { caCerts: lab.authorities.strangeRoot.pem };
