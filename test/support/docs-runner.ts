@@ -17,8 +17,8 @@ import { startUrlfetchServer } from './urlfetch-server.js';
 export interface DocsJob {
   /** Each a module of JavaScript. */
   readonly blocks: readonly { readonly id: string; readonly code: string }[];
-  /** In PEM, for `localhost`. */
-  readonly tls: { readonly cert: string; readonly key: string };
+  /** In PEM, for `localhost`, and whoever vouches for clients. */
+  readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string };
 }
 
 export interface BlockReport {
@@ -30,9 +30,11 @@ export interface BlockReport {
 export type DocsReport = Readonly<Record<string, BlockReport>>;
 
 // What the parent wrote there.
-const { blocks, tls }: DocsJob = JSON.parse(readFileSync('job.json', 'utf8'));
+const { blocks, tls: credentials }: DocsJob = JSON.parse(readFileSync('job.json', 'utf8'));
+const { clientCa, ...tls } = credentials;
 const plain = await startHttpbin();
 const secure = await startHttpbin({ tls });
+const members = await startHttpbin({ tls: { ...tls, ca: clientCa, requestCert: true, rejectUnauthorized: true } });
 const socks = await socksServer();
 const proxy = await proxyServer();
 const secureProxy = await proxyServer({ identity: tls });
@@ -44,6 +46,7 @@ Object.assign(process.env, { API_HOST: urlfetch.host, API_PORT: String(urlfetch.
 const SERVERS: readonly (readonly [shown: string, real: string])[] = [
   ['http://httpbin.org', plain.url],
   ['https://intranet.example.com', `https://localhost:${secure.port}`],
+  ['https://members.example.com', `https://localhost:${members.port}`],
 ];
 
 /** The same for hosts that stand behind another scheme than http. */
@@ -60,7 +63,7 @@ const LANES = 12;
 const report: Record<string, BlockReport> = {};
 const waiting = [...blocks];
 await Promise.all(Array.from({ length: LANES }, runLane));
-await Promise.all([plain, secure, urlfetch].map((server) => server.close()));
+await Promise.all([plain, secure, members, urlfetch].map((server) => server.close()));
 for (const server of [socks, proxy, secureProxy, loginProxy]) await server[Symbol.asyncDispose]();
 writeFileSync('report.json', JSON.stringify(report));
 

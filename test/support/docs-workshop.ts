@@ -20,6 +20,7 @@ import { generate } from 'selfsigned';
 import ts from 'typescript';
 import { type Block, ROOT } from './docs-blocks.js';
 import type { BlockReport, DocsJob, DocsReport } from './docs-runner.js';
+import { rootAuthority } from './tls-certificates.js';
 
 /** Blocks run for a second or two, on a busy machine for some more; whoever takes so long does not end. */
 const RUN_LIMIT_MS = 45_000;
@@ -74,6 +75,7 @@ async function furnish(folder: string): Promise<DocsJob['tls']> {
     algorithm: 'sha256',
     extensions: [{ name: 'subjectAltName', altNames: [{ type: 2, value: 'localhost' }] }],
   });
+  const client = await (await rootAuthority('Members')).issue({ names: ['client.test'], usage: 'client' });
   const files = {
     'package.json': '{ "type": "module" }',
     'runner.mjs': compiled(readFileSync(join(ROOT, 'test', 'support', 'docs-runner.ts'), 'utf8')),
@@ -83,9 +85,13 @@ async function furnish(folder: string): Promise<DocsJob['tls']> {
     'example.txt': 'Hello from a file\n',
     'example.jpg': Buffer.from('ffd8ffe000104a464946', 'hex'),
     'company-ca.pem': cert,
+    'client.pem': client.pem,
+    'client.key': client.key,
+    'client-encrypted.key': client.encryptedKey('secret'),
+    'client.p12': client.pfx('secret'),
   };
   for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
-  return { cert, key };
+  return { cert, key, clientCa: client.root };
 }
 
 function compiled(code: string): string {
