@@ -7,7 +7,13 @@
  */
 import type { BodySource } from './body/source.js';
 import type { CallWatch } from './call-watch.js';
-import { MaxRetryError, type PoolDescription, ResponseError, RetryBudgetExhaustedError } from './exceptions.js';
+import {
+  MaxRetryError,
+  type PoolDescription,
+  ProxyError,
+  ResponseError,
+  RetryBudgetExhaustedError,
+} from './exceptions.js';
 import { withoutUserinfo } from './excerpt.js';
 import { logger } from './logging.js';
 import type { HTTPResponse } from './response.js';
@@ -49,6 +55,7 @@ export async function retryAfterFailure(
   const { method, target, pool } = attempted;
   const left = retries.increment({ method, url: target, error, _pool: pool });
   assertUnspent(attempted, error);
+  if (isSettled(error)) throw new MaxRetryError(pool, target, { reason: error, attempts: left.history });
   withdraw(terms, attempted, error, left);
   tellOfIncrement(attempted, left);
   if (logger.isWarning) {
@@ -142,6 +149,11 @@ async function spend(
     await response.drainConn();
     throw error;
   }
+}
+
+/** The same credentials once more, and again, are a way to have an account locked. */
+function isSettled(error: Error): boolean {
+  return error instanceof ProxyError && error.status === 407;
 }
 
 /** @throws UnrewindableBodyError before anybody waits for an attempt that cannot be made */

@@ -247,6 +247,13 @@ describe.each(PROXIES)('ProxyManager with %s', (_name, start) => {
     const refused = await rejection(stranger.request('GET', `${secure.url}/get`));
     expect(refused).toBeInstanceOf(ProxyError);
     expect(refused).toMatchObject({ status: 407 });
+    // The same credentials again and again could lock an account: retries do not mend it.
+    await using patient = managerOf(proxy, { retries: 5 });
+    const before = proxy.heads.length;
+    const exhausted = await rejection(patient.request('GET', `${secure.url}/get`));
+    expect(exhausted).toBeInstanceOf(MaxRetryError);
+    expect(exhausted).toMatchObject({ reason: { status: 407 }, attempts: [expect.anything()] });
+    expect(proxy.heads.length - before).toBe(1);
     // What the proxy itself answers to a request in absolute form is an ordinary response.
     expect((await stranger.request('GET', `${plain.url}/get`)).status).toBe(407);
   });
