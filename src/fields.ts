@@ -228,7 +228,12 @@ export function guessContentType(filename: string | null | undefined, options: G
 
 function loadMimeTypes(): MimeTypes {
   // An `import` would have to be awaited, and encoding a form is synchronous. The package's documented function has this type.
-  return createRequire(import.meta.url)('mime-types') as MimeTypes;
+  try {
+    return createRequire(import.meta.url)('mime-types') as MimeTypes;
+  } catch {
+    // In a bundle, or on an edge runtime, nothing can be looked up at run time: no type is known then.
+    return { lookup: () => false };
+  }
 }
 
 /**

@@ -5,7 +5,6 @@
  * and its length is known before it is sent if every part's is. Values are sent byte for byte: line ends in them are
  * not changed, as a browser would. What one field is, and its part headers: fields.ts.
  */
-import { randomBytes } from 'node:crypto';
 import { type BodySource, contentSource, sequenceSource } from './body/content.js';
 import { fieldPairs } from './body/urlencode.js';
 import { describe } from './excerpt.js';
@@ -39,7 +38,7 @@ const TOKEN = /^[0-9A-Za-z'+_\-.]+$/;
 
 /** A boundary that nobody can foresee: 128 random bits in hexadecimal. */
 export function chooseBoundary(): string {
-  return randomBytes(16).toString('hex');
+  return Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('hex');
 }
 
 /**

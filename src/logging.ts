@@ -7,7 +7,6 @@
  *
  * What tools want to count and trace is told by diagnostics.ts, as data; what must be seen unasked is a warning (warnings.ts).
  */
-import { Console } from 'node:console';
 import { debuglog } from 'node:util';
 import { HTTPWarning } from './exceptions.js';
 import { describe, oneLine } from './excerpt.js';
@@ -179,9 +178,7 @@ export const logger = new Logger();
  */
 export function addStderrLogger(level: LogLevelLike = 'debug'): LogHandler {
   const name = knownLevel(level);
-  // A console of its own: one that a test runner or a bundler replaced would decorate the line, and errors of a closed pipe are ignored.
-  const stderr = new Console({ stdout: process.stderr, ignoreErrors: true });
-  const handler = addLogHandler({ level: name, write: (record) => stderr.log(formatted(record)) });
+  const handler = addLogHandler({ level: name, write: (record) => writeLine(formatted(record)) });
   if (RANKS[logger.level] > RANKS[name]) logger.level = name;
   logger.debug('urllib3', 'Added a stderr logging handler to logger: urllib3');
   return handler;
@@ -232,6 +229,23 @@ function formatted({ level, message, time }: LogRecord): string {
   const clock = `${digits(time.getHours())}:${digits(time.getMinutes())}:${digits(time.getSeconds())}`;
   return `${date} ${clock},${digits(time.getMilliseconds(), 3)} ${level.toUpperCase()} ${message}`;
 }
+
+/**
+ * To stderr itself: a console may have been replaced by one that decorates the line. That its reader has gone is not our trouble, nor
+ * may it become that of the process. Where there is no stderr, as in browsers, there is the console.
+ */
+function writeLine(line: string): void {
+  const stderr = globalThis.process?.stderr;
+  if (stderr === undefined) return console.error(line);
+  stderr.once('error', ignore);
+  stderr.write(`${line}\n`, (error) => {
+    // Its event comes after this.
+    if (error != null && stderr.listenerCount('error') === 0) stderr.once('error', ignore);
+  });
+  stderr.off('error', ignore);
+}
+
+function ignore(): void {}
 
 function digits(value: number, width = 2): string {
   return String(value).padStart(width, '0');

@@ -4,7 +4,7 @@
  * `undefined` inherits from the pool or manager, `null` is "none". Resolved once, at the entry; below, nobody asks whether
  * something was given.
  */
-import { setMaxListeners } from 'node:events';
+import events from 'node:events';
 import type { Login } from './auth/authenticator.js';
 import type { Auth, Credentials } from './auth/credentials.js';
 import { type BodySource, bodySource, NO_BODY, type RequestBody } from './body/source.js';
@@ -323,7 +323,8 @@ export function sourceOf(options: ResolvedUrlopenOptions): BodySource {
 export function watched(call: ResolvedUrlopenOptions, deadline: number | null): ResolvedUrlopenOptions {
   if (call._watch !== undefined) return call;
   // A signal for many requests at a time is no leak, as Node would warn of 11 listeners: each request takes its own off again.
-  if (call.signal !== null) setMaxListeners(0, call.signal);
+  // Elsewhere nobody counts, and there is no such function.
+  if (call.signal !== null) events.setMaxListeners?.(0, call.signal);
   const watch = watchFor(call.deadline === undefined ? deadline : call.deadline, call.signal);
   return watch === null ? call : { ...call, signal: watch.signal, _watch: watch };
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import {
   type FieldData,
   type FileTuple,
@@ -32,6 +32,22 @@ describe('guessContentType()', () => {
     expect(guessContentType('x', { default: 'a/b' })).toBe('a/b');
     expect(guessContentType('x.txt', { default: 'a/b' })).toBe('text/plain');
   });
+});
+
+test('guessContentType() knows no type where packages cannot be loaded, as in a bundle', async () => {
+  vi.resetModules();
+  vi.doMock('node:module', () => ({
+    createRequire: () => () => {
+      throw new Error("Cannot find module 'mime-types'");
+    },
+  }));
+  try {
+    const bundled = await import('../src/fields.js');
+    expect(bundled.guessContentType('x.txt')).toBe('application/octet-stream');
+  } finally {
+    vi.doUnmock('node:module');
+    vi.resetModules();
+  }
 });
 
 describe('formatting a parameter', () => {

@@ -51,6 +51,30 @@ function written(spy: MockInstance<typeof process.stderr.write>): string {
   return spy.mock.calls.map(([text]) => String(text)).join('');
 }
 
+test('addStderrLogger() minds neither a reader that has gone nor that there is no stderr', () => {
+  let told: ((error?: Error | null) => void) | undefined;
+  vi.spyOn(process.stderr, 'write').mockImplementation((...args: unknown[]) => {
+    // Which of its forms is called is the subject of the test.
+    told = args.at(-1) as typeof told;
+    return true;
+  });
+  const before = process.stderr.listenerCount('error');
+  const handler = addStderrLogger();
+  try {
+    told?.(null);
+    expect(process.stderr.listenerCount('error')).toBe(before);
+    told?.(new Error('EPIPE'));
+    expect(process.stderr.emit('error', new Error('EPIPE'))).toBe(true);
+    const onConsole = vi.spyOn(console, 'error').mockImplementation(() => {});
+    vi.stubGlobal('process', undefined);
+    logger.debug('urllib3', 'in a browser');
+    expect(onConsole.mock.calls).toEqual([[expect.stringMatching(/ DEBUG in a browser$/)]]);
+  } finally {
+    vi.unstubAllGlobals();
+    handler.remove();
+  }
+});
+
 describe('logger', () => {
   test('is off until a handler is there, and says nothing then', () => {
     const stderr = spyOnStderr();

@@ -6,7 +6,7 @@
  * does not come out at all. Node's UTS 46 is asked about one label at a time, and its answer is checked again, because
  * alone it also maps, deletes and splits. Where a host stands in a URL, and hosts of other schemes: url.ts.
  */
-import { domainToASCII, domainToUnicode } from 'node:url';
+import nodeUrl from 'node:url';
 import type { LocationParseError } from '../exceptions.js';
 
 /** Makes the error that says what is wrong, about the URL that the host stands in. */
@@ -31,8 +31,37 @@ const MAX_NAME_CHARACTERS = 4 * MAX_NAME;
  */
 const ZONE = /^[A-Za-z0-9_~-]+(?:\.[0-9]+)*$/;
 
+/** What is known of international names, one label at a time. */
+export interface InternationalLabels {
+  /** The label as ASCII; '' if it is none. */
+  toASCII(label: string): string;
+  /** Whether a label in ASCII that begins with `xn--` stands for one that is not, and is the one way to write it. */
+  isFaithful(label: string): boolean;
+}
+
 const IPV6_GROUP = /^[0-9A-Fa-f]{1,4}$/;
 const IPV4 = /^(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!$)|$)){4}$/;
+
+/**
+ * UTS 46 as the runtime has it: Node's own functions, or else, as in browsers, the URL class, which maps and checks the same but
+ * has no way back. It is not needed: punycode (RFC 3492) that ends in a hyphen has no other characters than ASCII.
+ */
+export function internationalLabels(
+  runtime: Partial<Pick<typeof nodeUrl, 'domainToASCII' | 'domainToUnicode'>>,
+): InternationalLabels {
+  const { domainToASCII, domainToUnicode } = runtime;
+  if (domainToASCII !== undefined && domainToUnicode !== undefined) {
+    const isFaithful = (label: string) => {
+      const unicode = domainToUnicode(label);
+      return NON_ASCII.test(unicode) && domainToASCII(unicode) === label;
+    };
+    return { toASCII: domainToASCII, isFaithful };
+  }
+  const toASCII = (label: string) => (URL.canParse(`http://${label}/`) ? new URL(`http://${label}/`).hostname : '');
+  return { toASCII, isFaithful: (label) => !label.endsWith('-') && toASCII(label) === label };
+}
+
+const uts46 = internationalLabels(nodeUrl);
 
 /** A name or an IPv4 address, in the one spelling that look-up, Host field, TLS and pool key share. */
 export function normalizeName(host: string, failure: Failure): string {
@@ -57,7 +86,7 @@ export function normalizeName(host: string, failure: Failure): string {
 function normalizeLabel(label: string, failure: Failure): string {
   if (label === '') throw failure('the host has an empty label');
   const isAscii = !NON_ASCII.test(label);
-  const ascii = isAscii ? label.toLowerCase() : domainToASCII(label);
+  const ascii = isAscii ? label.toLowerCase() : uts46.toASCII(label);
   if (ascii.length > MAX_LABEL) throw failure('a label of the host is longer than 63 octets');
   const isALabel = ascii.startsWith('xn--');
   if ((!isAscii && (!isALabel || DELETED_BY_UTS46.test(label))) || (isALabel && !isFaithfulALabel(ascii))) {
@@ -71,9 +100,7 @@ function normalizeLabel(label: string, failure: Failure): string {
  * Of ASCII only letters, digits, hyphens and, beyond STD 3, the underscore that host names in use have.
  */
 function isFaithfulALabel(label: string): boolean {
-  if (!/^[a-z0-9_-]+$/.test(label)) return false;
-  const unicode = domainToUnicode(label);
-  return NON_ASCII.test(unicode) && domainToASCII(unicode) === label;
+  return /^[a-z0-9_-]+$/.test(label) && uts46.isFaithful(label);
 }
 
 /**

@@ -10,7 +10,6 @@
  * Elsewhere: names and addresses in the host (host.ts), which schemes can be requested (poolmanager.ts), where a redirect may go (connectionpool.ts and
  * poolmanager.ts), what the Host field and the TLS server name make of a host (connection.ts).
  */
-import { isUtf8 } from 'node:buffer';
 import { type InspectOptions, inspect } from 'node:util';
 import { LocationParseError } from '../exceptions.js';
 import { describe } from '../excerpt.js';
@@ -450,11 +449,16 @@ function alphabet(characters: string): Alphabet {
   return { onlyThese: new RegExp(`^[${characters}]*$`), others: new RegExp(`[^${characters}%]+`, 'g') };
 }
 
+const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** A field value off the wire has one character per byte: its bytes may be UTF-8. Real Unicode text is left alone. */
 function readBytes(value: string): { text: string; charset: Charset } {
   if (!NON_ASCII.test(value) || /[^\u0000-\u00ff]/.test(value)) return { text: value, charset: 'utf8' };
-  const bytes = Buffer.from(value, 'latin1');
-  return isUtf8(bytes) ? { text: bytes.toString('utf8'), charset: 'utf8' } : { text: value, charset: 'latin1' };
+  try {
+    return { text: STRICT_UTF8.decode(Buffer.from(value, 'latin1')), charset: 'utf8' };
+  } catch {
+    return { text: value, charset: 'latin1' };
+  }
 }
 
 /** The schemes whose paths the reference normalises. */

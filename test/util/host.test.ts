@@ -1,8 +1,9 @@
 import net from 'node:net';
+import nodeUrl from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LocationParseError } from '../../src/exceptions.js';
-import { isIPv6, normalizeIPv6, normalizeName } from '../../src/util/host.js';
+import { internationalLabels, isIPv6, normalizeIPv6, normalizeName } from '../../src/util/host.js';
 
 const failure = (detail: string) => new LocationParseError('http://the.url/', { detail });
 
@@ -110,4 +111,24 @@ describe('isIPv6()', () => {
     );
     expect(isIPv6('fe80::1%eth0')).toBe(false);
   });
+});
+
+describe('internationalLabels()', () => {
+  const [own, elsewhere] = [internationalLabels(nodeUrl), internationalLabels({})];
+
+  test.each(['münchen', '例', '💩', 'ﬁ', 'ß', 'a\u0301', '\u200d', '1２', '／', '。', 'xn--a', '\ud800'])(
+    'maps %j in the same way with and without the functions of Node',
+    (label) => {
+      // What is no label may come out as anything that is none.
+      const known = (text: string) => (text.startsWith('xn--') ? text : '');
+      expect(known(elsewhere.toASCII(label))).toBe(known(own.toASCII(label)));
+    },
+  );
+
+  test.each(['xn--mnchen-3ya', 'xn--fsq', 'xn--ls8h', 'xn--example-', 'xn--a', 'xn--', 'xn--zzzz', 'xn--0'])(
+    'judges %s in the same way',
+    (label) => {
+      expect(elsewhere.isFaithful(label)).toBe(own.isFaithful(label));
+    },
+  );
 });
