@@ -103,13 +103,13 @@ function systemAuthorities(platform: Platform): string[] {
   return [...systemStore(platform), ...extraAuthorities(platform)];
 }
 
-function extraAuthorities({ environment }: Platform): string[] {
+function extraAuthorities({ environment }: Platform): readonly string[] {
   const { NODE_EXTRA_CA_CERTS: extra } = environment;
   return extra ? certificatesIn(loadFile('NODE_EXTRA_CA_CERTS', extra)) : [];
 }
 
 /** As OpenSSL does: what SSL_CERT_FILE and SSL_CERT_DIR name counts in place of everything else. */
-function systemStore({ name, environment, readStore, bundles }: Platform): string[] {
+function systemStore({ name, environment, readStore, bundles }: Platform): readonly string[] {
   const { SSL_CERT_FILE: file, SSL_CERT_DIR: list = '' } = environment;
   const directories = list.split(delimiter).filter((directory) => directory !== '');
   if (file || directories.length > 0) {

@@ -292,6 +292,8 @@ function verify(socket: TLSSocket, attempt: Attempt): void {
     isSingleUse: socket.getProtocol() === 'TLSv1.3',
   };
   for (const session of early.splice(0)) keep(attempt, session);
+  // Some kilobytes, which the connection would hold as long as it lives.
+  attempt.presented = null;
 }
 
 /** In the order of the reference: a fingerprint, or else `assertHostname`, or else the name that was asked for. */

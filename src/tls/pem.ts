@@ -4,8 +4,9 @@
  * Everything that a caller names is read and checked at once: Node would stop reading at a damaged certificate in silence,
  * and trust only those before it, or nobody. What the certificates are for is known by authorities.ts and credentials.ts.
  */
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { RecentlyUsedContainer } from '../collections.js';
 import { SSLError } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
 
@@ -21,6 +22,8 @@ export interface Loaded {
 
 const BEGIN = '-----BEGIN ';
 const CERTIFICATES = /-----BEGIN (?:X509 )?CERTIFICATE-----[^-]*(?:-----END (?:X509 )?CERTIFICATE-----)?/g;
+/** Sources whose certificates are remembered: a directory of authorities has some hundreds. */
+const MAX_KNOWN = 512;
 /** The first byte of anything in DER that we read. */
 const DER_SEQUENCE = 0x30;
 
@@ -54,14 +57,27 @@ export function loadFile(option: string, path: string): Loaded {
  *
  * @throws {@link SSLError} if one of them is damaged, or there is none
  */
-export function certificatesIn(loaded: Loaded): string[] {
+export function certificatesIn(loaded: Loaded): readonly string[] {
   const certificates = anyCertificatesIn(loaded);
   if (certificates.length === 0) throw new SSLError(`Cannot use ${loaded.label}: it holds no certificate`);
   return certificates;
 }
 
+/**
+ * What was found in bytes, by their digest: OpenSSL takes 25 ms for a bundle of all the world's authorities, and every pool of
+ * a manager asks for the same.
+ */
+const known = new RecentlyUsedContainer<string, readonly string[]>(MAX_KNOWN);
+
 /** As {@link certificatesIn}, but there may be none. */
-export function anyCertificatesIn({ label, bytes }: Loaded): string[] {
+export function anyCertificatesIn(loaded: Loaded): readonly string[] {
+  const digest = createHash('sha256').update(loaded.bytes).digest('base64');
+  const found = known.get(digest) ?? parseCertificates(loaded);
+  known.set(digest, found);
+  return found;
+}
+
+function parseCertificates({ label, bytes }: Loaded): string[] {
   const found: readonly (string | Buffer)[] = isDer(bytes)
     ? [bytes]
     : (bytes.toString('latin1').match(CERTIFICATES) ?? []);
