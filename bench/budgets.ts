@@ -46,6 +46,9 @@ export const BUDGETS: readonly Budget[] = [
       `${connections} connections, HTTPS: 2x undici request()`,
     ),
   ]),
+  rateAtLeast('proxy-http-10', 'undici-proxy', 2, 'absolute form through a proxy: 2x undici ProxyAgent'),
+  rateAtLeast('proxy-squid-10', 'undici-proxy', 2, 'absolute form through squid: 2x undici ProxyAgent'),
+  rateAtLeast('tunnel-10', 'urllib3-relayed', 0.95, 'through a tunnel: 0.95x of what it is without one'),
   rateAtLeast('large-download', 'undici-request', 1.2, 'large download: 1.2x undici request()'),
   {
     kind: 'value-at-most',

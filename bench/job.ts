@@ -2,6 +2,7 @@
  * What passes between the process that orchestrates (run.ts) and the processes that measure (measure.ts): a job goes
  * down as one argument, a sample comes back as one line, both JSON.
  */
+import type { SessionProxy } from './clients/client.js';
 import type { Work } from './scenarios.js';
 
 export interface Job {
@@ -9,6 +10,7 @@ export interface Job {
   readonly client: string;
   readonly work: Work;
   readonly origin: string;
+  readonly proxy: SessionProxy | null;
   /** The certificate to trust, in PEM. */
   readonly ca: string;
   /** Address of the built library, as `file:` URL. */

@@ -27,11 +27,11 @@ const sample = await measure(job);
 // Clients may keep sockets and timers; nothing here waits for them.
 process.stdout.write(`${JSON.stringify(sample)}\n`, () => process.exit());
 
-async function measure({ client, work, origin, ca, library, warmUpMs, measureMs }: Job): Promise<Sample> {
+async function measure({ client, work, origin, proxy, ca, library, warmUpMs, measureMs }: Job): Promise<Sample> {
   const { open }: { readonly open: OpenSession } = await import(`./clients/${client}.js`);
   const connections = 'connections' in work ? work.connections : 1;
   const gzip = work.kind === 'requests' && work.gzip;
-  const session = await open({ origin, connections, ca, gzip, library });
+  const session = await open({ origin, proxy, connections, ca, gzip, library });
   try {
     switch (work.kind) {
       case 'requests': {

@@ -125,7 +125,7 @@ async function withServers<Result>(
   const folder = mkdtempSync(join(tmpdir(), 'urllib3-bench-'));
   try {
     compileBench(BENCH, code);
-    const servers = await startServers(folder, join(code, 'server', 'node.js'), settings.scale.largeBytes);
+    const servers = await startServers(folder, join(code, 'server'), settings.scale.largeBytes);
     try {
       const caFile = join(folder, 'ca.pem');
       writeFileSync(caFile, servers.ca);
@@ -149,7 +149,7 @@ async function measureAll(
     `Node ${process.versions.node}, ${cpus().length} x ${cpus()[0]?.model.trim()}, against ${servers.label}\n`,
   );
   for (const scenario of settings.scenarios) {
-    const clients = settings.clients.map(({ name }) => name).filter((name) => scenario.clients?.includes(name) ?? true);
+    const clients = clientsFor(scenario, settings.clients);
     for (let round = 0; round < settings.rounds; round += 1) {
       for (const client of rotated(clients, round)) {
         showProgress(`${scenario.name}, round ${round + 1} of ${settings.rounds}: ${client}`);
@@ -167,6 +167,11 @@ async function measureAll(
   return { summaries, runs };
 }
 
+function clientsFor({ clients }: Scenario, all: readonly ClientEntry[]): readonly string[] {
+  const chosen = all.filter(({ name, onRequest }) => clients?.includes(name) ?? !onRequest);
+  return chosen.map(({ name }) => name);
+}
+
 function rotated<Item>(items: readonly Item[], by: number): readonly Item[] {
   const start = items.length === 0 ? 0 : by % items.length;
   return [...items.slice(start), ...items.slice(0, start)];
@@ -177,8 +182,10 @@ function measure(surroundings: Surroundings, scenario: Scenario, client: string)
   const { settings, servers, code, caFile, signal } = surroundings;
   const { warmUpMs, measureMs } = settings.scale;
   const { work, door } = scenario;
+  const { doors } = servers;
+  const proxy = scenario.proxy === undefined ? null : { url: doors[scenario.proxy], relayed: doors['https-relayed'] };
   const library = pathToFileURL(LIBRARY).href;
-  const job: Job = { client, work, origin: servers.doors[door], ca: servers.ca, library, warmUpMs, measureMs };
+  const job: Job = { client, work, origin: doors[door], proxy, ca: servers.ca, library, warmUpMs, measureMs };
   const flags = work.kind === 'idle' ? ['--expose-gc'] : [];
   return new Promise((settle) => {
     const child = spawn(process.execPath, [...flags, join(code, 'measure.js'), JSON.stringify(job)], {

@@ -4,7 +4,7 @@
  * Pure data. A scenario says which door of the servers is used (server/doors.ts), what is done there and how much of it;
  * measure.ts knows how to do it, report.ts how to judge it.
  */
-import type { Door } from './server/doors.js';
+import type { Door, ProxyDoor } from './server/doors.js';
 
 /** What one measured process does, at a door of the servers. */
 export type Work =
@@ -29,6 +29,8 @@ export interface Scenario {
   readonly name: string;
   readonly title: string;
   readonly door: Door;
+  /** The proxy by which the clients go to the door. */
+  readonly proxy?: ProxyDoor;
   readonly work: Work;
   /** The clients for which this scenario tells something of their own; absent: all. */
   readonly clients?: readonly string[];
@@ -58,6 +60,8 @@ const IDLE_CONNECTIONS = 2000;
 
 /** got, axios and node-fetch keep their connections in the agent of `node:http`: one of the four is enough. */
 const KEEPERS_OF_CONNECTIONS = ['floor', 'urllib3', 'undici-request', 'undici-pool', 'node-http'];
+
+const SMALL_GETS = { kind: 'requests', path: '/small.json', contentBytes: SMALL_BYTES, gzip: false } as const;
 
 /** The scenarios in the order in which they run. */
 export function scenarios(scale: Scale): readonly Scenario[] {
@@ -97,6 +101,16 @@ export function scenarios(scale: Scale): readonly Scenario[] {
     },
     newConnections('tls-full', 'full handshake each time', 'https-unresumable'),
     newConnections('tls-resumed', 'the server allows resumption', 'https'),
+    forwarded('proxy-http-10', 'a proxy that does next to nothing', 'proxy'),
+    forwarded('proxy-squid-10', 'squid', 'squid'),
+    {
+      name: 'tunnel-10',
+      title: `GET ${SMALL_BYTES} bytes over HTTPS through tunnels, 10 connections`,
+      door: 'https',
+      proxy: 'proxy',
+      work: { ...SMALL_GETS, connections: 10 },
+      clients: ['urllib3', 'urllib3-relayed', 'undici-proxy'],
+    },
     {
       name: 'idle',
       title: `Memory of ${IDLE_CONNECTIONS} idle connections`,
@@ -131,7 +145,18 @@ function small(scheme: 'http' | 'https', connections: number): Scenario {
     name: `small-${scheme}-${connections}`,
     title: `GET ${SMALL_BYTES} bytes over ${scheme.toUpperCase()}, ${connections} connection${connections === 1 ? '' : 's'}`,
     door: scheme,
-    work: { kind: 'requests', path: '/small.json', contentBytes: SMALL_BYTES, connections, gzip: false },
+    work: { ...SMALL_GETS, connections },
+  };
+}
+
+function forwarded(name: string, what: string, proxy: ProxyDoor): Scenario {
+  return {
+    name,
+    title: `GET ${SMALL_BYTES} bytes over HTTP in absolute form, by way of ${what}, 10 connections`,
+    door: 'http',
+    proxy,
+    work: { ...SMALL_GETS, connections: 10 },
+    clients: ['urllib3', 'undici-proxy'],
   };
 }
 

@@ -6,6 +6,8 @@
  * many bytes of content there were; measure.ts compares that number with what must come.
  */
 export interface SessionOptions {
+  /** Through which proxy; null for none. Only a client that the scenario names is given one. */
+  readonly proxy: SessionProxy | null;
   readonly origin: string;
   /** How many connections may be open; so many requests are in flight at most. */
   readonly connections: number;
@@ -15,6 +17,12 @@ export interface SessionOptions {
   readonly gzip: boolean;
   /** Address of the built library; for our own adapter. */
   readonly library: string;
+}
+
+export interface SessionProxy {
+  readonly url: string;
+  /** The origin again, behind the program that the proxy is, without a proxy to be asked. */
+  readonly relayed: string;
 }
 
 export interface Session {
@@ -33,4 +41,10 @@ export type OpenSession = (options: SessionOptions) => Promise<Session>;
 /** @throws Error unless the status is 200 */
 export function expectOk(status: number): void {
   if (status !== 200) throw new Error(`Cannot count a response of status ${status}: 200 is wanted`);
+}
+
+/** @throws Error without a proxy: the client is for nothing else */
+export function proxyOf({ proxy }: SessionOptions): SessionProxy {
+  if (proxy === null) throw new Error('Cannot measure this client without a proxy');
+  return proxy;
 }

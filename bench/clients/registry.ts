@@ -7,14 +7,18 @@ export interface ClientEntry {
   /** Package whose version is reported; `null` for what Node brings. */
   readonly packageName: string | null;
   readonly label: string;
+  /** Runs only in scenarios that name it. */
+  readonly onRequest?: true;
 }
 
 export const CLIENTS: readonly ClientEntry[] = [
   { name: 'urllib3', packageName: null, label: 'urllib3' },
+  { name: 'urllib3-relayed', packageName: null, label: 'urllib3, no proxy', onRequest: true },
   { name: 'floor', packageName: null, label: 'bare socket (floor)' },
   { name: 'undici-dispatch', packageName: 'undici', label: 'undici Pool.dispatch' },
   { name: 'undici-pool', packageName: 'undici', label: 'undici Pool.request' },
   { name: 'undici-request', packageName: 'undici', label: 'undici request()' },
+  { name: 'undici-proxy', packageName: 'undici', label: 'undici ProxyAgent', onRequest: true },
   { name: 'node-http', packageName: null, label: 'node:http' },
   { name: 'got', packageName: 'got', label: 'got' },
   { name: 'axios', packageName: 'axios', label: 'axios' },
@@ -26,7 +30,7 @@ export const CLIENTS: readonly ClientEntry[] = [
 export const OURS = 'urllib3';
 
 /**
- * The clients that `--clients` names, by their name or its first word (`undici` is all three of them); all if none is.
+ * The clients that `--clients` names, by their name or its first word (`undici` is all of them); all if none is.
  *
  * @throws RangeError for a name that picks nothing
  */

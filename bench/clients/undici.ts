@@ -1,5 +1,5 @@
 /**
- * The members of undici that its three adapters use, and the options that they share.
+ * The members of undici that its adapters use, and the options that they share.
  *
  * undici decodes no content by itself; the adapters do it in one synchronous call on the whole content, which for small
  * contents is cheaper than its streaming interceptor.
@@ -42,7 +42,14 @@ export interface Dispatcher {
   close(): Promise<void>;
 }
 
+interface ProxyAgentOptions extends DispatcherOptions {
+  readonly uri: string;
+  readonly proxyTunnel: boolean;
+  readonly requestTls: { readonly ca: string };
+}
+
 export interface Undici {
+  readonly ProxyAgent: new (options: ProxyAgentOptions) => Dispatcher;
   readonly Agent: new (options: DispatcherOptions) => Dispatcher;
   readonly Pool: new (origin: string, options: DispatcherOptions) => Dispatcher;
   request(

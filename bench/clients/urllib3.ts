@@ -18,21 +18,27 @@ interface RequestOptions {
   readonly preloadContent?: boolean;
 }
 
+interface ManagerOptions {
+  readonly maxsize: number;
+  readonly caCerts: string;
+}
+
+interface Manager {
+  request(method: string, url: string, options?: RequestOptions): Promise<Response>;
+  close(): Promise<void> | void;
+}
+
 interface Library {
-  readonly PoolManager: new (options: {
-    readonly maxsize: number;
-    readonly caCerts: string;
-  }) => {
-    request(method: string, url: string, options?: RequestOptions): Promise<Response>;
-    close(): Promise<void> | void;
-  };
+  readonly PoolManager: new (options: ManagerOptions) => Manager;
+  readonly ProxyManager: new (proxyUrl: string, options: ManagerOptions) => Manager;
 }
 
 const CHUNK_BYTES = 64 * 1024;
 
-export const open: OpenSession = async ({ origin, connections, ca, gzip, library }) => {
-  const { PoolManager } = await loadPeer<Library>(library);
-  const http = new PoolManager({ maxsize: connections, caCerts: ca });
+export const open: OpenSession = async ({ proxy, origin, connections, ca, gzip, library }) => {
+  const { PoolManager, ProxyManager } = await loadPeer<Library>(library);
+  const managed = { maxsize: connections, caCerts: ca };
+  const http = proxy === null ? new PoolManager(managed) : new ProxyManager(proxy.url, managed);
   const options: RequestOptions = gzip ? { headers: { 'accept-encoding': 'gzip' } } : {};
   return {
     async get(path) {

@@ -5,16 +5,15 @@
  * One worker, no access log, connections kept without limit; its own configuration, files and port numbers in a folder
  * that the caller gives and removes.
  */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { WARM_UP_BYTES } from '../scenarios.js';
 import type { Certificate } from './certificate.js';
 import { contents } from './contents.js';
-import type { Doors } from './doors.js';
+import type { Doors, FileDoor } from './doors.js';
+import { freePorts, untilListening } from './ports.js';
 
 export interface NginxProgram {
   readonly path: string;
@@ -22,7 +21,7 @@ export interface NginxProgram {
 }
 
 export interface NginxServer {
-  readonly doors: Omit<Doors, 'sink'>;
+  readonly doors: Pick<Doors, FileDoor>;
   stop(): Promise<void>;
 }
 
@@ -52,7 +51,7 @@ export async function startNginx(
   largeBytes: number,
 ): Promise<NginxServer> {
   writeFiles(folder, certificate, largeBytes);
-  const [http, https, unresumable] = await freePorts();
+  const [http = 0, https = 0, unresumable = 0] = await freePorts(3);
   const ports = { http, https, unresumable };
   writeFileSync(join(folder, 'nginx.conf'), configuration(ports));
   const child = spawn(program.path, ['-p', `${folder}/`, '-c', 'nginx.conf', '-e', 'error.log'], { stdio: 'ignore' });
@@ -123,45 +122,4 @@ http {
   }
 }
 `;
-}
-
-/** Three ports that nobody listens on now: nginx cannot be told to choose, and reports when another was faster. */
-async function freePorts(): Promise<[number, number, number]> {
-  const servers = [createServer(), createServer(), createServer()] as const;
-  for (const server of servers) await once(server.listen(0, '127.0.0.1'), 'listening');
-  // A server that listens on TCP has an AddressInfo.
-  const [http, https, unresumable] = servers.map((server) => (server.address() as AddressInfo).port);
-  for (const server of servers) await once(server.close(), 'close');
-  if (http === undefined || https === undefined || unresumable === undefined) throw new Error('Cannot find free ports');
-  return [http, https, unresumable];
-}
-
-async function untilListening(child: ChildProcess, ports: readonly number[], errorLog: string): Promise<void> {
-  let failure: Error | null = null;
-  child.once('error', (error) => {
-    failure = error;
-  });
-  child.once('exit', () => {
-    failure = new Error(`Cannot start nginx: ${readFileSync(errorLog, 'utf8').trim()}`);
-  });
-  const patience = performance.now() + 10_000;
-  for (const port of ports) {
-    while (!(await accepts(port))) {
-      if (failure !== null) throw failure;
-      if (performance.now() > patience) throw new Error(`Cannot reach nginx on port ${port} after 10 s`);
-      await sleep(20);
-    }
-  }
-}
-
-async function accepts(port: number): Promise<boolean> {
-  const socket = connect(port, '127.0.0.1');
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -1,6 +1,5 @@
 /**
- * The Node server, in a process of its own: all doors, of which http, https and https-unresumable are used only where
- * nginx is missing.
+ * The Node server, in a process of its own: the doors for files, which are used only where nginx is missing, and the sink.
  *
  * It is given the certificate as JSON in its first argument, listens on free ports of loopback, and prints the origins of its
  * doors as one line of JSON. It ends when its standard input does, so that it never outlives the process that started it.
@@ -11,7 +10,7 @@ import { createServer as createTlsServer, type ServerOptions, type Server as Tls
 import { WARM_UP_BYTES } from '../scenarios.js';
 import type { Certificate } from './certificate.js';
 import { contents } from './contents.js';
-import type { Doors } from './doors.js';
+import type { NodeDoors } from './doors.js';
 
 /** Certificate and size of the large file, from start.ts of the same build: their shape is that of the types. */
 const given: { readonly certificate: Certificate; readonly largeBytes: number } = JSON.parse(process.argv[2] ?? 'null');
@@ -22,7 +21,7 @@ const FILES = contents();
 const sink = createServer(answerSink);
 const waiting: ServerResponse[] = [];
 const unresumable: ServerOptions = { ...given.certificate, secureOptions: constants.SSL_OP_NO_TICKET };
-const doors: Doors = {
+const doors: NodeDoors = {
   http: `http://${await listen(createServer(answerFile))}`,
   https: `https://${await listen(createTlsServer(given.certificate, answerFile))}`,
   'https-unresumable': `https://${await listen(createTlsServer(unresumable, answerFile))}`,
@@ -45,7 +44,9 @@ function listen(server: Server | TlsServer): Promise<string> {
 }
 
 function answerFile(request: IncomingMessage, response: ServerResponse): void {
-  switch (request.url) {
+  // From a proxy that passes on what it gets, the target may be in absolute form.
+  const path = request.url?.replace(/^http:\/\/[^/]*/, '');
+  switch (path) {
     case '/fresh/small.json':
       response.setHeader('Connection', 'close');
       return answer(response, FILES.small);

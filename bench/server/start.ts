@@ -3,55 +3,80 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { makeCertificate } from './certificate.js';
-import type { Doors } from './doors.js';
+import type { Doors, NodeDoors } from './doors.js';
 import { findNginx, startNginx } from './nginx.js';
+import { findSquid, startSquid } from './squid.js';
 
 export interface Servers {
   readonly doors: Doors;
-  /** What serves the files, such as `nginx 1.26.2`. */
+  /** What serves the files, and what the proxy `squid` is, such as `nginx 1.26.2, squid 5.7`. */
   readonly label: string;
   /** The certificate of all TLS doors, in PEM. */
   readonly ca: string;
   stop(): Promise<void>;
 }
 
-/**
- * @param folder - an empty folder for nginx's files, which the caller removes
- * @param nodeServer - the compiled node.ts
- */
-export async function startServers(folder: string, nodeServer: string, largeBytes: number): Promise<Servers> {
-  const certificate = await makeCertificate();
-  const node = spawn(process.execPath, [nodeServer, JSON.stringify({ certificate, largeBytes })], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  const stopNode = async () => {
-    const ended = once(node, 'exit');
-    node.stdin.end();
-    await ended;
-  };
-  const [line]: unknown[] = await once(createInterface(node.stdout), 'line');
-  // node.ts of the same build wrote it: its shape is that of the type.
-  const nodeDoors: Doors = JSON.parse(String(line));
+/** A program of this folder that has printed the doors it opened. */
+interface NodeProgram<Printed> {
+  readonly doors: Printed;
+  stop(): Promise<void>;
+}
 
-  const program = findNginx();
-  if (program === null) {
-    return { doors: nodeDoors, label: `Node ${process.versions.node}`, ca: certificate.cert, stop: stopNode };
-  }
+/**
+ * @param folder - an empty folder for files, which the caller removes
+ * @param code - the compiled folder `server`
+ */
+export async function startServers(folder: string, code: string, largeBytes: number): Promise<Servers> {
+  const certificate = await makeCertificate();
+  const stops: (() => Promise<void>)[] = [];
+  const stop = async () => {
+    for (const stopOne of stops.reverse()) await stopOne();
+  };
+  const labels: string[] = [];
   try {
-    const nginx = await startNginx(program, folder, certificate, largeBytes);
-    return {
-      doors: { ...nodeDoors, ...nginx.doors },
-      label: `nginx ${program.version}`,
-      ca: certificate.cert,
-      async stop() {
-        await nginx.stop();
-        await stopNode();
-      },
-    };
+    const node = await startNode<NodeDoors>(join(code, 'node.js'), { certificate, largeBytes });
+    stops.push(node.stop);
+    let files: NodeDoors = node.doors;
+    const nginxProgram = findNginx();
+    if (nginxProgram === null) {
+      labels.push(`Node ${process.versions.node}`);
+    } else {
+      const nginx = await startNginx(nginxProgram, folder, certificate, largeBytes);
+      stops.push(nginx.stop);
+      files = { ...files, ...nginx.doors };
+      labels.push(`nginx ${nginxProgram.version}`);
+    }
+    const proxy = await startNode<Pick<Doors, 'proxy' | 'https-relayed'>>(join(code, 'proxy.js'), files);
+    stops.push(proxy.stop);
+    let squidDoor = proxy.doors.proxy;
+    const squidProgram = findSquid();
+    if (squidProgram !== null) {
+      const squid = await startSquid(squidProgram, folder);
+      stops.push(squid.stop);
+      squidDoor = squid.door;
+      labels.push(`squid ${squidProgram.version}`);
+    }
+    const doors: Doors = { ...files, ...proxy.doors, squid: squidDoor };
+    return { doors, label: labels.join(', '), ca: certificate.cert, stop };
   } catch (error) {
-    await stopNode();
+    await stop();
     throw error;
   }
+}
+
+async function startNode<Printed>(program: string, argument: unknown): Promise<NodeProgram<Printed>> {
+  const child = spawn(process.execPath, [program, JSON.stringify(argument)], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const [line]: unknown[] = await once(createInterface(child.stdout), 'line');
+  return {
+    // The program of the same build wrote it: its shape is that of the type.
+    doors: JSON.parse(String(line)),
+    async stop() {
+      const ended = once(child, 'exit');
+      child.stdin.end();
+      await ended;
+    },
+  };
 }
