@@ -1,7 +1,7 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SOCKSProxyManager, type SOCKSProxyManagerOptions } from '../../src/contrib/socks.js';
 import { MaxRetryError, NameResolutionError, NewConnectionError, SSLError } from '../../src/exceptions.js';
-import type { PoolManagerOptions } from '../../src/poolmanager.js';
+import { type PoolManagerOptions, proxyFromEnvironment } from '../../src/poolmanager.js';
 import { Retry } from '../../src/util/retry.js';
 import { concurrently } from './client.js';
 import { describeProxied, seenBy } from './proxied.js';
@@ -267,6 +267,20 @@ describeWith(
           await relay.idle();
         }
       });
+    });
+
+    test('proxyFromEnvironment() goes through the proxy that ALL_PROXY names, for both schemes', async () => {
+      await using relay = await startRelay(port('dante, with a password'));
+      vi.stubEnv('ALL_PROXY', url('socks5h', relay.port, USERINFO));
+      try {
+        await using http = proxyFromEnvironment({ caCerts: origin.authority.cert, retries: false });
+        for (const scheme of ['http', 'https'] as const) {
+          expect((await http.request('GET', origin.url(scheme, '/', REMOTE_NAMES.ipv4))).status).toBe(200);
+        }
+        expect(relay.sent).toHaveLength(2);
+      } finally {
+        vi.unstubAllEnvs();
+      }
     });
 
     test.each(ABILITIES)(

@@ -1,6 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { MaxRetryError, ProxyError, SSLError } from '../../src/exceptions.js';
-import { type PoolManagerOptions, ProxyManager, type ProxyManagerOptions } from '../../src/poolmanager.js';
+import {
+  type PoolManagerOptions,
+  ProxyManager,
+  type ProxyManagerOptions,
+  proxyFromEnvironment,
+} from '../../src/poolmanager.js';
 import { makeHeaders } from '../../src/util/request.js';
 import { Retry } from '../../src/util/retry.js';
 import { authority } from '../support/authority.js';
@@ -289,6 +294,26 @@ describeWith(['squid', 'openssl', 'curl'], 'squid', () => {
       expect(relay.open).toBe(0);
     },
   );
+
+  test('proxyFromEnvironment() goes through squid, with its password, and past it where NO_PROXY says so', async () => {
+    await using relay = await startRelay(squid.private.http);
+    const variables = {
+      http_proxy: `http://${USERINFO}@127.0.0.1:${relay.port}`,
+      HTTPS_PROXY: `http://${USERINFO}@127.0.0.1:${relay.port}`,
+      no_proxy: '.direct.test,127.0.0.0/8',
+    };
+    for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
+    try {
+      await using http = proxyFromEnvironment({ caCerts: origin.authority.cert, retries: false });
+      expect((await http.request('GET', origin.url('http', '/', 'h3.origin.test'))).status).toBe(200);
+      expect((await http.request('GET', origin.url('https', '/', 'h3.origin.test'))).status).toBe(200);
+      expect(relay.sent).toHaveLength(2);
+      expect((await http.request('GET', origin.url('https', '/', '127.0.0.1'))).status).toBe(200);
+      expect(relay.sent).toHaveLength(2);
+    } finally {
+      vi.unstubAllEnvs();
+    }
+  });
 
   test.each(['http', 'https'] as const)('curl and ProxyManager ask squid the same way (%s)', async (scheme) => {
     await using relay = await startRelay(squid.open.http);
