@@ -125,6 +125,8 @@ export class Session implements LinkReceiver, ContentFlow {
   #readTimerMs = 0;
   /** A timer that fires while no wait runs belongs to a former one, and says nothing. */
   #isWaiting = false;
+  /** What was still to be sent when it was last looked at. */
+  #unsentBytes = 0;
 
   constructor(owner: SessionOwner, limits: ResponseLimits) {
     this.#owner = owner;
@@ -375,6 +377,7 @@ export class Session implements LinkReceiver, ContentFlow {
     // A writer that is stopped while it waits wakes up once more.
     if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
     if (this.#hasHead(exchange)) return;
+    this.#unsentBytes = this.link.unsentBytes;
     if (isPeersTurn) this.#beginWait(exchange.request);
     else this.#isWaiting = false;
   }
@@ -505,7 +508,16 @@ export class Session implements LinkReceiver, ContentFlow {
   #onReadTimer(): void {
     if (!this.#isWaiting || this.#state.kind !== 'busy') return;
     const { exchange } = this.#state;
-    this.#timedOut(exchange, exchange.request.readTimeout ?? 0);
+    if (this.#isTakingOn(exchange)) this.#beginWait(exchange.request);
+    else this.#timedOut(exchange, exchange.request.readTimeout ?? 0);
+  }
+
+  /** Whether the peer has taken some of what is being sent since that was last looked at: slowly, but it does. */
+  #isTakingOn(exchange: Exchange): boolean {
+    if (exchange.writer === null || this.#hasHead(exchange)) return false;
+    const before = this.#unsentBytes;
+    this.#unsentBytes = this.link.unsentBytes;
+    return this.#unsentBytes < before;
   }
 
   #timedOut(exchange: Exchange, seconds: number): void {

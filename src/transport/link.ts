@@ -148,6 +148,14 @@ export class Link {
     return this.#socket?.writableLength === 0;
   }
 
+  /** Bytes of a write under way that the system has not taken yet; 0 where Node does not tell. */
+  get unsentBytes(): number {
+    // Node's own timeout of sockets looks there, too: no event tells of a write that goes on.
+    const handle: unknown = Reflect.get(this.#socket ?? {}, '_handle');
+    const size: unknown = typeof handle === 'object' && handle !== null ? Reflect.get(handle, 'writeQueueSize') : 0;
+    return typeof size === 'number' ? size : 0;
+  }
+
   /** Sends text whose code points are all under U+0100. Returns false when the peer does not keep up: wait for onDrain. */
   writeText(text: string): boolean {
     return this.#socket?.write(text, 'latin1') ?? false;
