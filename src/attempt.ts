@@ -56,8 +56,8 @@ export function judge(failure: unknown, message: Attempted, wasReused: boolean, 
   const { error, reached, isFinal } = failure;
   if (isFinal || !(error instanceof HTTPError) || isBeyondRetry(error)) throw error;
   // A server that is only slow has not closed the connection: to ask it again at once would double its load.
-  const isDead = wasReused && reached === 'request-sent' && !(error instanceof TimeoutError);
-  const mayMove = isDead && IDEMPOTENT_METHODS.has(message.method);
+  const isDead = wasReused && reached !== 'response-began' && !(error instanceof TimeoutError);
+  const mayMove = isDead && (reached === 'nothing-sent' || IDEMPOTENT_METHODS.has(message.method));
   if (mayMove && isReplayable(message.body)) return { kind: 'stale-connection' };
   return { kind: 'failed', error };
 }

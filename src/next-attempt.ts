@@ -153,7 +153,7 @@ async function spend(
 
 /** The same credentials once more, and again, are a way to have an account locked. */
 function isSettled(error: Error): boolean {
-  return error instanceof ProxyError && error.status === 407;
+  return error instanceof ProxyError && (error.status === 407 || error.status === 401);
 }
 
 /** @throws UnrewindableBodyError before anybody waits for an attempt that cannot be made */

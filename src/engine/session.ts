@@ -20,7 +20,7 @@ import type { ResponseHead } from '../http1/response-head.js';
 import { ResponseParser } from '../http1/response-parser.js';
 import type { ExchangeWatcher } from '../timings.js';
 import { lateFailure } from '../tls/failure.js';
-import { Link, type LinkReceiver } from '../transport/link.js';
+import { isWriteToClosedPeer, Link, type LinkReceiver } from '../transport/link.js';
 import { timerMs } from '../util/timeout.js';
 import { BodyWriter } from './body-writer.js';
 import { ContentCollector } from './content-collector.js';
@@ -444,11 +444,17 @@ export class Session implements LinkReceiver, ContentFlow {
 
   #fail(exchange: Exchange, error: unknown, isFinal = false): void {
     if (this.#state.kind !== 'busy' || this.#state.exchange !== exchange) return;
-    const reached = this.#parser.hasBegun ? 'response-began' : 'request-sent';
+    const reached = this.#reached(exchange, error);
     exchange.request.watcher?.over(error);
     this.#closeLink();
     if (exchange.queue !== null) exchange.queue.fail(error);
     else exchange.reject(new ExchangeFailure(error, reached, isFinal));
+  }
+
+  #reached({ writer }: Exchange, error: unknown): Reached {
+    if (this.#parser.hasBegun) return 'response-began';
+    // A request of one write, which the system has refused: the connection was gone, and no byte has left.
+    return writer === null && isRefusedWrite(error) ? 'nothing-sent' : 'request-sent';
   }
 
   #closeLink(): void {
@@ -531,4 +537,8 @@ export class Session implements LinkReceiver, ContentFlow {
     clearTimeout(this.#readTimer);
     this.#readTimer = null;
   }
+}
+
+function isRefusedWrite(error: unknown): boolean {
+  return error instanceof HTTPError && error.cause instanceof Error && isWriteToClosedPeer(error.cause);
 }

@@ -224,7 +224,8 @@ function readInto(socket: Socket, { buffer, callback }: OnReadOpts): boolean {
 
 const PEER_IS_GONE: ReadonlySet<unknown> = new Set(['EPIPE', 'ECONNRESET', 'ECONNABORTED']);
 
-function isWriteToClosedPeer(error: Error | undefined): error is Error {
+/** Whether it was refused because the peer is gone: of what that write was to send, nothing has left. */
+export function isWriteToClosedPeer(error: Error | undefined): error is Error {
   return (
     error !== undefined &&
     'syscall' in error &&
