@@ -188,7 +188,8 @@ async function legsOverOne(
       if (isFresh) seat.vacate();
     }
   } catch (error) {
-    seat.vacate();
+    // A response that nobody gets must not keep it; what is idle may be good for others.
+    if (seat.kept === null) seat.vacate();
     throw error;
   } finally {
     seat.leave();
@@ -378,9 +379,11 @@ async function orAborted<T>(value: T | Promise<T>, signal: AbortSignal | null): 
   return await bounded<T>(
     {
       start: (verdict) => void value.then(verdict.resolve, verdict.reject),
-      stop: () => {},
-      expire: () => {},
+      stop: doNothing,
+      expire: doNothing,
     },
     { signal, deadlineMs: null },
   );
 }
+
+function doNothing(): void {}
