@@ -132,6 +132,7 @@ const REASONS: { readonly [name in keyof UrlopenOptions]?: string } = {
   expectContinue: 'fetch does not wait for 100 (Continue)',
   onInformational: 'fetch does not tell of interim responses',
   onUploadProgress: 'fetch does not tell how much has been sent',
+  auth: 'a fetch manager does not log in; give an Authorization header, such as makeHeaders({ basicAuth }) makes',
 };
 
 /** WHATWG Fetch section 2.2.1, "forbidden method". */
@@ -176,6 +177,7 @@ export class FetchManager extends RequestMethods {
 
   /** @throws TypeError or RangeError for options that cannot be used; those of `PoolManager` about connections are none here */
   constructor(options: FetchManagerOptions = {}) {
+    checkOptions(options);
     const settings = resolveOptions('a fetch manager', options, RULES, DEFAULTS);
     if (settings.fetch === null && typeof globalThis.fetch !== 'function') {
       throw new TypeError('Cannot make a FetchManager: this runtime has no fetch, and none was given');
@@ -413,6 +415,15 @@ function nextHop(hop: Hop, status: number, isSame: boolean, url: Url, call: Call
   const { removeHeadersOnRedirect: removed } = retries;
   const { crossOriginHeaders } = call;
   return { ...redirectedRequest(hop, { status, isSameOrigin: isSame, removed, crossOriginHeaders }), url };
+}
+
+/** @throws TypeError for what other managers have and this one cannot, in the words of this one */
+function checkOptions(options: FetchManagerOptions): void {
+  for (const name of Object.keys(options ?? {})) {
+    if (Object.hasOwn(RULES, name)) continue;
+    const why = 'connections, proxies and TLS are those of the runtime, and logging in is not for it';
+    throw new TypeError(`Cannot use option ${describe(name)}: a fetch manager has no such option; ${why}`);
+  }
 }
 
 function checkAvailable(options: UrlopenOptions = {}): void {

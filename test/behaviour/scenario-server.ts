@@ -31,7 +31,7 @@ export interface ScenarioServer extends AsyncDisposable {
 }
 
 /** Answers what is no scenario; false for what is not its own. */
-export type Extra = (request: IncomingMessage, response: ServerResponse) => Promise<boolean>;
+export type Extra = (request: IncomingMessage, response: ServerResponse, body: Buffer) => boolean;
 
 interface Visit {
   readonly request: IncomingMessage;
@@ -42,6 +42,13 @@ interface Visit {
   /** What stands behind the scenario's name. */
   readonly rest: readonly string[];
   readonly query: URLSearchParams;
+  /** What this run holds back until it asks for `release`. */
+  readonly held: Set<() => void>;
+}
+
+interface Run {
+  readonly log: SeenRequest[];
+  readonly held: Set<() => void>;
 }
 
 type Scenario = (visit: Visit) => void;
@@ -84,10 +91,16 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     end(response, 200, { ...TEXT, 'Content-Encoding': coding }, content);
   },
   garbage: ({ response }) => end(response, 200, { ...TEXT, 'Content-Encoding': 'gzip' }, 'this is no gzip'),
-  /** The first n answers have 3 bytes of 10. */
-  cut: ({ response, before, rest: [times] }) => {
+  /** The first n answers have 3 bytes of 10, and end there: at once, or (`?held`) when that is asked for. */
+  cut: ({ response, before, rest: [times], query, held }) => {
     if (before >= Number(times)) return end(response, 200, TEXT, 'done');
-    begin(response, { ...TEXT, 'Content-Length': '10' }, 'abc', () => response.socket?.end());
+    const end10 = () => response.socket?.end();
+    begin(response, { ...TEXT, 'Content-Length': '10' }, 'abc', query.has('held') ? () => held.add(end10) : end10);
+  },
+  release: ({ response, held }) => {
+    for (const goOn of held) goOn();
+    held.clear();
+    end(response, 204, {}, '');
   },
   cutChunked: ({ response }) => begin(response, TEXT, 'abc', () => response.socket?.end()),
   /** Each of the first n connections that ask is closed without an answer. */
@@ -111,8 +124,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
 };
 
-export async function startScenarios(extra: Extra = async () => false): Promise<ScenarioServer> {
-  const runs = new Map<string, SeenRequest[]>();
+export async function startScenarios(extra: Extra = () => false): Promise<ScenarioServer> {
+  const runs = new Map<string, Run>();
   const server = createServer((request, response) => void answer(runs, extra, request, response));
   server.keepAliveTimeout = 500;
   const [port, refused] = [await listen(server), await freePort()];
@@ -129,7 +142,7 @@ export async function startScenarios(extra: Extra = async () => false): Promise<
 }
 
 async function answer(
-  runs: Map<string, SeenRequest[]>,
+  runs: Map<string, Run>,
   extra: Extra,
   request: IncomingMessage,
   response: ServerResponse,
@@ -139,11 +152,12 @@ async function answer(
   allowAnyOrigin(request, response);
   if (request.method === 'OPTIONS') return void response.writeHead(204).end();
   const body = await buffer(request).catch(() => null);
-  if (body === null || (await extra(request, response))) return;
+  if (body === null || extra(request, response, body)) return;
   const { pathname, searchParams: query } = new URL(request.url ?? '', 'http://host');
   const [, run = '', name = '', ...rest] = pathname.split('/');
-  const log = runs.get(run) ?? [];
-  runs.set(run, log);
+  const known = runs.get(run) ?? { log: [], held: new Set() };
+  runs.set(run, known);
+  const { log, held } = known;
   if (name === 'log') return json(response, log);
   const target = `/${[name, ...rest].join('/')}${query.size === 0 ? '' : `?${query}`}`;
   const before = log.filter((one) => one.target === target).length;
@@ -151,7 +165,7 @@ async function answer(
   log.push(seen);
   const scenario = SCENARIOS[name];
   if (scenario === undefined) return end(response, 404, TEXT, `no scenario ${name}`);
-  scenario({ request, response, seen, before, rest, query });
+  scenario({ request, response, seen, before, rest, query, held });
 }
 
 function allowAnyOrigin({ headers }: IncomingMessage, response: ServerResponse): void {
