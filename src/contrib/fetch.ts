@@ -14,7 +14,6 @@ import type { DecodingLimits } from '../coding/codings.js';
 import { addCallers, LocationValueError, URLSchemeUnknown } from '../exceptions.js';
 import { describe } from '../excerpt.js';
 import { fieldLines, type HeadersInput } from '../headers.js';
-import { equalsIgnoringCase } from '../http1/grammar.js';
 import { checkFieldLines, checkMethod } from '../http1/request-head.js';
 import { logger } from '../logging.js';
 import { type Attempted, type CallTerms, retryAfterFailure, retryAfterStatus, takeRedirect } from '../next-attempt.js';
@@ -137,6 +136,8 @@ const REASONS: { readonly [name in keyof UrlopenOptions]?: string } = {
 
 /** WHATWG Fetch section 2.2.1, "forbidden method". */
 const FORBIDDEN_METHODS: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+
+const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 const LOGGER = 'urllib3.contrib.fetch';
 
@@ -375,7 +376,7 @@ export class FetchManager extends RequestMethods {
     }
     const length = source.kind === 'none' ? 0 : source.kind === 'bytes' ? source.bytes.length : source.length;
     if (length === 0) return;
-    if (equalsIgnoringCase(method, 'GET') || equalsIgnoringCase(method, 'HEAD')) {
+    if (METHODS_WITHOUT_BODY.has(method.toUpperCase())) {
       throw new TypeError(`Cannot send a body with ${method}: fetch forbids it`);
     }
     if (source.kind !== 'stream' || source.blob !== undefined || this.#platform.takesStreams) return;
@@ -397,8 +398,8 @@ type FetchOutcome = { readonly kind: 'response'; readonly response: HTTPResponse
 /** As {@link judge}: there are no connections of ours that could be stale. */
 function judged(failure: unknown, hop: Hop, phase: AttemptClock['phase']): Failed {
   const outcome = judge(failure, hop, false, { phase, address: null });
-  if (outcome.kind === 'failed') return outcome;
-  throw failure;
+  if (outcome.kind !== 'failed') throw failure;
+  return outcome;
 }
 
 async function finished(response: HTTPResponse, { preloadContent }: ResolvedUrlopenOptions): Promise<HTTPResponse> {

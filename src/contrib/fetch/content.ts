@@ -82,7 +82,8 @@ export class FetchContent implements ContentReader {
         this.#end(null);
       } else this.#take(step.value);
     } catch (error) {
-      if (this.#isEnded) throw error;
+      // Given up meanwhile: nobody wants to know.
+      if (this.#isEnded) return;
       const known = waits.verdict !== null || isOurs(error);
       const expected = length === null ? null : length - this.#received;
       const failure = known ? error : contentError(error, asked, this.#received, expected);

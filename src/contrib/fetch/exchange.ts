@@ -114,9 +114,14 @@ async function callFetch(
   signal: AbortSignal,
 ): Promise<Response> {
   const init: RequestInit = { method, headers: fields, redirect: follows ? 'follow' : 'manual', signal };
-  if (body === null) return await fetch(url, init);
-  // All that is sent is a body to fetch; the declaration of `BodyInit` does not know of memory that may be shared, which is copied before.
-  return await fetch(url, { ...init, body: body as NonNullable<RequestInit['body']>, duplex: 'half' });
+  if (body !== null) {
+    // All that is sent is a body to fetch; the declaration does not know of memory that may be shared, which is copied before.
+    Object.assign(init, { body: body as NonNullable<RequestInit['body']>, duplex: 'half' });
+  }
+  const response = await fetch(url, init);
+  // One that did not listen to the abort: nobody waits for its response any more.
+  if (signal.aborted) response.body?.cancel().catch(() => {});
+  return response;
 }
 
 async function fetched(

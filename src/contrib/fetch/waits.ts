@@ -42,22 +42,27 @@ export class Waits {
    * @param seconds - that it may take, counted anew from each {@link progress}; null for ever
    * @throws the verdict, or else what `pending` rejects with
    */
-  async until<T>(pending: Promise<T>, seconds: number | null): Promise<T> {
-    const stop = seconds === null ? () => {} : this.#watch(seconds);
-    let onVerdict: (verdict: unknown) => void = () => {};
-    try {
-      return await new Promise<T>((resolve, reject) => {
-        onVerdict = reject;
-        this.#waiting.add(onVerdict);
-        if (this.#verdict !== null) reject(this.#verdict.error);
-        pending.then(resolve, reject);
-      });
-    } catch (error) {
-      throw this.#verdict === null ? error : this.#verdict.error;
-    } finally {
-      this.#waiting.delete(onVerdict);
-      stop();
-    }
+  until<T>(pending: Promise<T>, seconds: number | null): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      const stop = seconds === null ? null : this.#watch(seconds);
+      const forget = () => {
+        this.#waiting.delete(giveUp);
+        stop?.();
+      };
+      const giveUp = (error: unknown) => {
+        forget();
+        reject(error);
+      };
+      this.#waiting.add(giveUp);
+      if (this.#verdict !== null) giveUp(this.#verdict.error);
+      pending.then(
+        (value) => {
+          forget();
+          resolve(value);
+        },
+        (error) => giveUp(this.#verdict === null ? error : this.#verdict.error),
+      );
+    });
   }
 
   /** Something went on: no wait is too long yet. */
