@@ -711,7 +711,10 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
 
   #logExchange({ method, target }: Message, head: ResponseHead): void {
     const origin = `${this.scheme}://${this.host}:${this.port}`;
-    const length = head.framing.kind === 'length' ? head.framing.length : null;
+    const { framing } = head;
+    // As in the reference: null is a length that is not announced.
+    const announced = framing.kind === 'length' ? framing.length : null;
+    const length = framing.kind === 'none' ? 0 : announced;
     const version = `HTTP/${Math.floor(head.version / 10)}.${head.version % 10}`;
     logger.debug(LOGGER, `${origin} "${method} ${target} ${version}" ${head.status} ${length}`);
   }
