@@ -46,6 +46,7 @@ import {
   attemptWithLogin,
   checkShareable,
   credentialsOf,
+  isWeighty,
   Logins,
   ownsConnections,
   type Seat,
@@ -64,7 +65,7 @@ import {
   splitOptions,
 } from './pool-options.js';
 import { httpProxy, proxyRoute } from './proxy.js';
-import { type CrossOriginHeaders, redirectedRequest } from './redirect.js';
+import { type CrossOriginHeaders, type RedirectStep, redirectedRequest } from './redirect.js';
 import { RequestMethods } from './request.js';
 import {
   NO_WISHES,
@@ -85,6 +86,14 @@ import { Timeout, type TimeoutValue } from './util/timeout.js';
 import { isSameOrigin, parseUrl, type Url } from './util/url.js';
 
 const LOGGER = 'urllib3.connectionpool';
+
+/** A step that takes the content off a request, and the fields that tell of it. */
+const WITHOUT_CONTENT: RedirectStep = {
+  status: 303,
+  isSameOrigin: true,
+  removed: new Set(),
+  crossOriginHeaders: 'strip',
+};
 
 export { type ConnectionPoolKw, type HTTPConnectionPoolOptions, type HTTPSConnectionPoolOptions, portByScheme };
 
@@ -472,7 +481,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     return attemptWithLogin(login, message, needsFresh, {
       signal: call.signal,
       owner: this,
-      loginMessage: this.#authurl === null ? null : this.#loginMessage(this.#authurl, call, retries),
+      loginMessageFor: (leg) => this.#loginMessage(leg, call, retries),
       withLine: (to, line) =>
         this.#writer.message({ method: to.method, lines: [...to.lines, line], body: to.body }, to, coding),
       attempt: (leg, isFresh, seat) => {
@@ -484,9 +493,19 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     });
   }
 
-  #loginMessage(authurl: string, call: ResolvedUrlopenOptions, retries: Retry): Message {
-    const lines = checkFieldLines(fieldLines(this.headers));
-    return this.#writer.message({ method: 'GET', lines, body: NO_BODY }, this.#place(authurl, call, retries), 'any');
+  /** What logs a connection in before it serves a message: `authurl`, or else what weighs less than the message itself. */
+  #loginMessage(message: Message, call: ResolvedUrlopenOptions, retries: Retry): Message | null {
+    if (this.#authurl !== null) {
+      const lines = checkFieldLines(fieldLines(this.headers));
+      return this.#writer.message(
+        { method: 'GET', lines, body: NO_BODY },
+        this.#place(this.#authurl, call, retries),
+        'any',
+      );
+    }
+    if (!isWeighty(message)) return null;
+    const { lines } = redirectedRequest(message, WITHOUT_CONTENT);
+    return this.#writer.message({ method: 'HEAD', lines, body: NO_BODY }, message, 'any');
   }
 
   /** The call, with what is left of its total timeout. */

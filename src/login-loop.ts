@@ -28,7 +28,7 @@ import type { Authenticators } from './auth/authenticators.js';
 import { type Credentials, resolveAuth } from './auth/credentials.js';
 import type { ConnectionOwner, HTTPConnection } from './connection.js';
 import { ExchangeFailure } from './engine/exchange-failure.js';
-import { HTTPError, NewConnectionError } from './exceptions.js';
+import { HTTPError, NewConnectionError, TimeoutError } from './exceptions.js';
 import { equalsIgnoringCase } from './http1/grammar.js';
 import type { FieldLine } from './http1/request-head.js';
 import { logger } from './logging.js';
@@ -38,6 +38,12 @@ import { bounded } from './transport/bounded.js';
 import { parseUrl } from './util/url.js';
 
 const LOGGER = 'urllib3.connectionpool';
+
+/**
+ * Content that is longer, or of no known length, is not sent before its connection is logged in: a server may refuse it at
+ * once, and of a connection with half a request on it nothing more can be had. Shorter content goes out with its head.
+ */
+const LIGHT_BYTES = 16_384;
 
 /** The status of a server that wants a login, or another one. */
 const REFUSED = 401;
@@ -53,8 +59,8 @@ export interface LoginHouse {
   readonly signal: AbortSignal | null;
   /** Whose the connections are, when no login holds them. */
   readonly owner: ConnectionOwner;
-  /** What logs a new connection in before it serves requests; null where the requests do that themselves. */
-  readonly loginMessage: Message | null;
+  /** What logs a new connection in before it serves a request; null where the request does that itself. */
+  loginMessageFor(message: Message): Message | null;
   withLine(message: Message, line: FieldLine): Message;
   /**
    * One leg of an attempt.
@@ -150,7 +156,8 @@ async function legsOverAny(
   house: LoginHouse,
 ): Promise<Outcome> {
   const hop = hopOf(message);
-  for (let isFresh = needsFresh; ; isFresh = false) {
+  let isFresh = needsFresh;
+  for (;;) {
     const line = await orAborted(login.authorize(hop), house.signal);
     const outcome = await house.attempt(line === null ? message : house.withLine(message, line), isFresh, null);
     if (outcome.kind !== 'response') return outcome;
@@ -163,6 +170,7 @@ async function legsOverAny(
       throw error;
     }
     await outcome.response.drainConn();
+    isFresh = false;
   }
 }
 
@@ -208,6 +216,8 @@ export class Seat implements ConnectionOwner {
   #link: LoginLink | null = null;
   #isLeaving = false;
   #wantsFresh = false;
+  /** Whether the connection had been idle in the pool: its server may have closed it meanwhile. */
+  #wasIdle = false;
 
   constructor(login: ConnectionLogin, house: LoginHouse) {
     this.#login = login;
@@ -229,6 +239,7 @@ export class Seat implements ConnectionOwner {
     this.#connection = connection;
     this.#link = null;
     this.#wantsFresh = false;
+    this.#wasIdle = connection.isIdle;
     connection.owner = this;
   }
 
@@ -240,8 +251,9 @@ export class Seat implements ConnectionOwner {
    */
   async authorize(message: Message, send: Send): Promise<Message | null> {
     const link = this.#linked();
-    const { loginMessage } = this.#house;
-    if (loginMessage !== null && !link.isPrepared) {
+    const isReady = link.isPrepared || this.#login.isLoggedIn(link);
+    const loginMessage = isReady ? null : this.#house.loginMessageFor(message);
+    if (loginMessage !== null) {
       await this.#prepare(loginMessage, send);
       if (this.#wantsFresh) return null;
       link.isPrepared = true;
@@ -286,14 +298,11 @@ export class Seat implements ConnectionOwner {
   async #prepare(message: Message, send: Send): Promise<void> {
     for (let hasProved = false; ; hasProved = true) {
       const answer = await this.#sendBefore(() => send(this.#withLine(message)));
+      if (answer === null) return this.#giveUp();
       const { response } = answer;
       const verdict = this.receive(answer);
       await response.drainConn();
-      if (verdict === 'fresh-connection') {
-        this.vacate();
-        this.#wantsFresh = true;
-        return;
-      }
+      if (verdict === 'fresh-connection') return this.#giveUp();
       const isOver = verdict === 'final';
       if (isOver && response.status === REFUSED) throw refusal(message, hasProved);
       if (this.kept === null) throw this.#lost();
@@ -301,13 +310,27 @@ export class Seat implements ConnectionOwner {
     }
   }
 
-  /** An exchange that must be over before the request itself is sent: what goes wrong in it is a failure to connect. */
-  async #sendBefore(send: () => Promise<Answer>): Promise<Answer> {
+  #giveUp(): void {
+    this.vacate();
+    this.#wantsFresh = true;
+  }
+
+  /**
+   * An exchange that must be over before the request itself is sent: what goes wrong in it is a failure to connect.
+   *
+   * @returns null if the connection had died while it was idle, which is nobody's failure
+   */
+  async #sendBefore(send: () => Promise<Answer>): Promise<Answer | null> {
     try {
       return await send();
     } catch (failure) {
       if (!(failure instanceof ExchangeFailure) || failure.isFinal) throw failure;
-      throw this.#lost(failure.error);
+      const { error, reached } = failure;
+      const isStale = this.#wasIdle && reached === 'request-sent' && !(error instanceof TimeoutError);
+      if (isStale) return null;
+      throw this.#lost(error);
+    } finally {
+      this.#wasIdle = false;
     }
   }
 
@@ -387,3 +410,8 @@ async function orAborted<T>(value: T | Promise<T>, signal: AbortSignal | null): 
 }
 
 function doNothing(): void {}
+
+/** Whether content is better not sent in the middle of a login. */
+export function isWeighty({ body }: Message): boolean {
+  return body.kind === 'stream' || (body.kind === 'bytes' && body.bytes.length > LIGHT_BYTES);
+}

@@ -69,7 +69,11 @@ function digestScript(more: (request: SeenRequest) => ReturnType<Script> | undef
   };
 }
 
-/** The three ways to say who makes a request. */
+async function* onceOnly(text: string): AsyncGenerator<string> {
+  yield text;
+}
+
+/** The ways to say who makes a request. */
 const WAYS: readonly [string, (url: string, auth: Auth, options?: RequestOptions) => Promise<HTTPResponse>][] = [
   ['a request of a manager', (url, auth, options) => managerOf().request('GET', url, { auth, ...options })],
   ['a request of a pool', (url, auth, options) => poolOf(url).request('GET', url, { auth, ...options })],
@@ -213,13 +217,14 @@ describe('a login over any connection', () => {
   test('raises UnrewindableBodyError where content can be sent only once', async () => {
     const peer = await peerOf(digestScript());
     const client = managerOf({ auth: { [peer.url]: DIGEST } });
-    async function* once() {
-      yield 'content';
-    }
-    await expect(client.request('POST', `${peer.url}/`, { body: once() })).rejects.toThrow(UnrewindableBodyError);
+    await expect(client.request('POST', `${peer.url}/`, { body: onceOnly('content') })).rejects.toThrow(
+      UnrewindableBodyError,
+    );
     // Once there is a nonce, such content goes, too.
     await client.request('GET', `${peer.url}/`);
-    expect((await client.request('POST', `${peer.url}/`, { body: once() })).data.toString()).toBe('content');
+    expect((await client.request('POST', `${peer.url}/`, { body: onceOnly('content') })).data.toString()).toBe(
+      'content',
+    );
   });
 
   test('sends content that can be sent only once after 100 (Continue), as the refusal comes before that', async () => {
@@ -240,11 +245,8 @@ describe('a login over any connection', () => {
         server.close();
       },
     });
-    async function* content() {
-      yield 'content';
-    }
     const pool = poolOf(`http://127.0.0.1:${portOf(server)}`, { auth: DIGEST });
-    const response = await pool.request('POST', '/', { body: content(), expectContinue: 10 });
+    const response = await pool.request('POST', '/', { body: onceOnly('content'), expectContinue: 10 });
     expect(response.data.toString()).toBe('content');
   });
 
@@ -516,15 +518,57 @@ describe('NTLM by the option auth', () => {
     expect(server.requests).toHaveLength(3);
   });
 
-  test('closes the connection when content can be sent only once', async () => {
+  test.each<[string, () => RequestOptions['body']]>([
+    ['is long', () => Buffer.alloc(100_000, 'x')],
+    ['can be sent only once', () => onceOnly('x'.repeat(100_000))],
+  ])('logs a connection in without the content, where that %s', async (_, body) => {
     const server = opening(await startNtlmServer());
-    const pool = poolOf(server.url, { auth: NTLM, maxsize: 1, block: true });
-    async function* once() {
-      yield 'x';
+    const pool = poolOf(server.url, { auth: NTLM, retries: false, maxsize: 1, block: true });
+    const headers = { 'Content-Type': 'text/plain', 'X-Own': '1' };
+    for (const path of ['/one', '/two']) {
+      const response = await pool.request('POST', path, { body: body(), headers });
+      expect(await response.json()).toMatchObject({ user: NTLM_USER, body: 'x'.repeat(100_000) });
     }
-    await expect(pool.request('POST', '/', { body: once() })).rejects.toThrow(UnrewindableBodyError);
-    expect((await pool.request('GET', '/')).status).toBe(200);
-    expect((await pool.request('POST', '/', { body: once() })).status).toBe(200);
+    expect(
+      server.requests.map(({ method, path, message, fields }) => [method, path, message, fields['content-type']]),
+    ).toEqual([
+      ['HEAD', '/one', 'negotiate', undefined],
+      ['HEAD', '/one', 'authenticate', undefined],
+      ['POST', '/one', null, 'text/plain'],
+      ['POST', '/two', null, 'text/plain'],
+    ]);
+    expect(server.requests.every(({ fields }) => fields['x-own'] === '1')).toBe(true);
+  });
+
+  test('does not send such content to a server that refuses the login', async () => {
+    const server = opening(await startNtlmServer());
+    const pool = poolOf(server.url, { auth: { ...NTLM, password: 'wrong' } });
+    const request = pool.request('POST', '/', { body: onceOnly('x') });
+    await expect(request).rejects.toThrow('Cannot log in by ntlm at /: the server refuses the credentials');
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'HEAD']);
+  });
+
+  test('sends such content whole to a server that wants no login, with the beginning of one', async () => {
+    const server = opening(await startNtlmServer());
+    const pool = poolOf(server.url, { auth: NTLM, retries: false });
+    for (const path of ['/open/1', '/open/2']) {
+      const response = await pool.request('POST', path, { body: onceOnly('x') });
+      expect(await response.json()).toMatchObject({ user: null, body: 'x' });
+    }
+    expect(server.requests.map(({ method }) => method)).toEqual(['HEAD', 'POST', 'POST']);
+    // What wants a login now gets one, but not that content twice.
+    await expect(pool.request('POST', '/closed', { body: onceOnly('x') })).rejects.toThrow(UnrewindableBodyError);
+    expect((await pool.request('POST', '/closed', { body: Buffer.alloc(50_000, 'x') })).status).toBe(200);
+  });
+
+  test('takes another connection for it where the one that was idle has died, at no cost', async () => {
+    let drops = 1;
+    const server = opening(
+      await startNtlmServer({ intercept: ({ method }) => (method === 'HEAD' && drops-- > 0 ? 'drop' : undefined) }),
+    );
+    const pool = poolOf(server.url, { auth: NTLM, retries: false });
+    await pool.request('GET', '/open');
+    expect((await pool.request('POST', '/', { body: onceOnly('x') })).status).toBe(200);
     expect(server.logins).toEqual([1]);
   });
 
