@@ -216,8 +216,8 @@ export class HTTPConnection implements SessionOwner {
   readonly #dnsHost: string;
   readonly #settings: ConnectionSettings;
   #session: Session | null = null;
-  /** The session whose link is being made. */
-  #connecting: Session | null = null;
+  /** Gives up the link that is being made. */
+  #connecting: AbortController | null = null;
   #isVerified = false;
   #pendingResponse: Promise<HTTPResponse> | null = null;
   #address: string | null = null;
@@ -309,25 +309,31 @@ export class HTTPConnection implements SessionOwner {
     if (this.isConnected) return;
     const timeout = options.timeout === undefined ? this.timeout.connectTimeout : options.timeout;
     const seconds = typeof timeout === 'number' ? timeout : null;
+    if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
+    const giveUp = new AbortController();
+    const stopFollowing = follow(giveUp, options.signal ?? null);
     const bounds: ConnectBounds = {
-      signal: options.signal ?? null,
+      signal: giveUp.signal,
       deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
       enter: options.enter ?? null,
     };
-    if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
+    this.#connecting = giveUp;
     this.#address = null;
     const session = new Session(this, this.#settings);
-    this.#connecting = session;
     try {
       await this.openLink(session.link, this.#dnsHost, bounds);
+      // Its last wait may have been won just before.
+      giveUp.signal.throwIfAborted();
       if (!session.isIdle) throw new NewConnectionError(this, 'The connection was closed as soon as it was made');
     } catch (error) {
       session.close();
       const isAtProxy = this.#settings._route?.kind === 'forward';
-      const failure = this.#connectError(isAtProxy ? new UnreachedProxy(error) : error, seconds);
+      const isGivenUp = giveUp.signal.aborted && error === giveUp.signal.reason;
+      const failure = this.#connectError(isAtProxy && !isGivenUp ? new UnreachedProxy(error) : error, seconds);
       annotate(failure, { address: this.#address });
       throw failure;
     } finally {
+      stopFollowing();
       this.#connecting = null;
     }
     this.exchangeCount = 0;
@@ -357,9 +363,9 @@ export class HTTPConnection implements SessionOwner {
     return await response;
   }
 
-  /** Closes the link; an exchange in flight fails. The connection can be connected again. */
+  /** Closes the link, also one that is being made; an exchange in flight fails. The connection can be connected again. */
   close(): void {
-    this.#connecting?.close();
+    this.#connecting?.abort(new NewConnectionError(this, 'The connection was closed while it was being made'));
     this.#session?.close();
   }
 
@@ -450,7 +456,7 @@ export class HTTPConnection implements SessionOwner {
       if (!tls.isVerified) warnOfUnverified(`connection is being made to proxy '${host}'`);
       return socket;
     } catch (error) {
-      throw new UnreachedProxy(error);
+      throw bounds.signal?.aborted && error === bounds.signal.reason ? error : new UnreachedProxy(error);
     }
   }
 
@@ -665,17 +671,19 @@ export class VerifiedHTTPSConnection extends HTTPConnection {
 
   protected override async openLink(link: Link, host: string, bounds: ConnectBounds): Promise<void> {
     const peer: TlsPeer = { host: nameOnCertificate(host), port: this.port, role: this.role };
+    // One for all of it: `setCert` may be called meanwhile.
+    const tls = this.#tls;
     const tunnel = this.openTunnel(bounds);
     const socket =
       tunnel === null
-        ? await this.dial({ host, port: this.port, link, open: tlsOpener(peer, this.#tls) }, bounds)
-        : tlsOver(await tunnel, peer, this.#tls);
+        ? await this.dial({ host, port: this.port, link, open: tlsOpener(peer, tls) }, bounds)
+        : tlsOver(await tunnel, peer, tls);
     bounds.enter?.('tls');
-    await secured(socket, peer, this.#tls, bounds);
+    await secured(socket, peer, tls, bounds);
     if (tunnel === null) link.attach(socket);
     else link.adopt(socket);
-    this.setVerified(this.#tls.isVerified);
-    if (!this.#tls.isVerified) warnOfUnverified(`request is being made to host '${this.host}'`);
+    this.setVerified(tls.isVerified);
+    if (!tls.isVerified) warnOfUnverified(`request is being made to host '${this.host}'`);
   }
 }
 
@@ -713,6 +721,14 @@ export function connectHost(host: unknown): string {
     );
   }
   return url.host;
+}
+
+/** Aborts `controller` when `signal` is, until the result is called. */
+function follow(controller: AbortController, signal: AbortSignal | null): () => void {
+  const abort = () => controller.abort(signal?.reason);
+  if (signal?.aborted === true) abort();
+  else signal?.addEventListener('abort', abort);
+  return () => signal?.removeEventListener('abort', abort);
 }
 
 function peerAddress({ remoteAddress, remotePort }: Socket): string | null {

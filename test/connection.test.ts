@@ -387,6 +387,33 @@ describe('HTTPSConnection', () => {
     expect((await peers.connection(0)).received).toContain(`Host: [::1]:${peers.port}\r\n`);
   });
 
+  test('close() ends a handshake that its server does not answer, and lets it connect again', async () => {
+    await using deaf = await peer(() => {});
+    const connection = new HTTPSConnection('127.0.0.1', { port: deaf.port, caCerts: ca.cert });
+    const connecting = connection.connect();
+    const hello = await deaf.connection(0);
+    await hello.take(1);
+    connection.close();
+    await expect(connecting).rejects.toMatchObject({
+      name: 'NewConnectionError',
+      message: expect.stringContaining('The connection was closed while it was being made'),
+      address: `127.0.0.1:${deaf.port}`,
+    });
+    await hello.closed;
+    await expect(connection.connect({ timeout: 0.03 })).rejects.toThrow(ConnectTimeoutError);
+  });
+
+  test('setCert() while it connects is for the next link', async () => {
+    await using peers = await tlsPeer(server, answering(ok('hello')));
+    await using connection = new HTTPSConnection('127.0.0.1', { port: peers.port, caCerts: ca.cert });
+    const connecting = connection.connect();
+    connection.setCert({ assertFingerprint: '00'.repeat(32) });
+    await connecting;
+    expect([connection.isVerified, connection.isConnected]).toEqual([true, true]);
+    connection.close();
+    await expect(connection.connect()).rejects.toThrow('Fingerprints did not match');
+  });
+
   test('is closed when its server speaks before it was asked, and nothing is left of it', async () => {
     const eager: tls.TlsOptions = { ...server, maxVersion: 'TLSv1.2' };
     const early: PeerConnection[] = [];

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { HTTPConnectionPool, HTTPSConnectionPool } from '../src/connectionpool.js';
 import {
   ConnectTimeoutError,
+  DeadlineExceededError,
   HostChangedError,
   InvalidHeader,
   LocationParseError,
@@ -389,6 +390,9 @@ describe('ProxyManager, when the proxy cannot be reached', () => {
     for (const scheme of ['http', 'https']) {
       const signal = AbortSignal.timeout(30);
       expect(await rejection(http.request('GET', `${scheme}://a.test/`, { signal }))).toBe(signal.reason);
+      // A deadline is ours, and still no failure of the proxy.
+      const late = await rejection(http.request('GET', `${scheme}://a.test/`, { deadline: 0.03, retries: false }));
+      expect(late).toBeInstanceOf(DeadlineExceededError);
     }
   });
 });
