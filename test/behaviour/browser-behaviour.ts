@@ -94,7 +94,8 @@ export const BROWSER_BEHAVIOURS: readonly Behaviour[] = [
     name: 'request() warns once of each field that the browser keeps from scripts, and sends the others',
     async run(world) {
       const { http, url, equal } = world;
-      const headers = { Cookie: 'a=b', Host: 'other', Connection: 'close', 'Accept-Encoding': 'br', 'X-Own': '1' };
+      const common = { Cookie: 'a=b', Host: 'other', Connection: 'close' };
+      const headers = { ...common, 'Accept-Encoding': 'br', 'User-Agent': 'mine', 'X-Own': '1' };
       const written = await warnings(async () => {
         await http.request('GET', `${url}/echo`, { headers });
         await http.request('GET', `${url}/echo`, { headers });
@@ -104,9 +105,10 @@ export const BROWSER_BEHAVIOURS: readonly Behaviour[] = [
         'connection: fetch decides over it itself',
         'cookie: this runtime keeps it from scripts',
         'host: fetch decides over it itself',
+        'user-agent: this runtime keeps it from scripts',
       ]);
       const fields = (await world.log()).at(-1)?.fields;
-      equal([fields?.cookie, fields?.['x-own']], [undefined, '1']);
+      equal([fields?.cookie, fields?.['user-agent'] === 'mine', fields?.['x-own']], [undefined, false, '1']);
     },
   },
   {

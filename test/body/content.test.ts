@@ -644,3 +644,24 @@ test('contentSource() closes the file of a read stream that is left early', asyn
   await once(readable, 'close');
   expect(() => fstatSync(fd)).toThrow('EBADF');
 });
+
+describe('StreamSource.blob()', () => {
+  const part = (value: unknown) => contentSource(value) ?? { kind: 'none' };
+  const large = 'x'.repeat(2 * 1024 * KIB);
+
+  test('gives the same bytes as one Blob without a type, of a Blob and of what is joined with Blobs and memory', async () => {
+    const blob = new Blob(['of a ', 'blob'], { type: 'text/x-blob' });
+    const form = sequenceSource([part('head '), part(blob), part(large), part(new Blob([' tail']))], 'a/b');
+    for (const source of [streamed(blob), form]) {
+      const same = source.kind === 'stream' ? source.blob?.() : undefined;
+      expect([await same?.text(), same?.type]).toEqual([await text(source), '']);
+    }
+  });
+
+  test('is not there where something is read another way', () => {
+    const foreign = { [Symbol.toStringTag]: 'Blob', size: 1, type: '', slice() {}, arrayBuffer() {}, stream() {} };
+    const mixed = sequenceSource([part(new Blob(['a'])), part(['b'].values())], 'a/b');
+    for (const source of [streamed(foreign), streamed(['a'].values()), mixed])
+      expect(source).not.toHaveProperty('blob');
+  });
+});
