@@ -599,10 +599,19 @@ export class HTTPResponse {
       this.#keep(content, content.length, false);
       return undefined;
     }
-    const decoded = isSmallEnoughForSync(content.length) ? tryDecodeBytes(content, codings, this.#limits) : undefined;
+    const decoded = isSmallEnoughForSync(content.length) ? this.#decodedAtOnce(content, codings) : undefined;
     if (decoded === undefined) return this.#preloadFromStream();
     this.#keep(decoded, content.length, true);
     return undefined;
+  }
+
+  #decodedAtOnce(content: Buffer, codings: readonly Coding[]): Buffer | undefined {
+    try {
+      return tryDecodeBytes(content, codings, this.#limits);
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
   }
 
   get #hasAllCome(): boolean {
@@ -700,6 +709,7 @@ export class HTTPResponse {
       }
       this.#ahead = step.value;
     } catch (error) {
+      addCallers(error);
       this.#fail(error);
       // What cannot be decoded is of no use: its connection must not wait for somebody to read the rest.
       this.#content.abandon();
