@@ -78,9 +78,9 @@ function isBeyondRetry(error: HTTPError): boolean {
 
 export function mustRetry(message: Pick<Attempted, 'method'>, response: HTTPResponse, retries: Retry): boolean {
   const { status } = response;
-  // Looked for only where it counts: it would have the whole head parsed.
-  const hasRetryAfter = Retry.RETRY_AFTER_STATUS_CODES.has(status) && response.headers.has('retry-after');
-  return retries.isRetry(message.method, status, hasRetryAfter);
+  // Looked for only where it counts, as it has the whole head parsed. A class of the caller's may count other statuses.
+  const mayCount = Retry.RETRY_AFTER_STATUS_CODES.has(status) || retries.constructor !== Retry;
+  return retries.isRetry(message.method, status, mayCount && response.headers.has('retry-after'));
 }
 
 function isReplayable(body: BodySource): boolean {

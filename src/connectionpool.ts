@@ -334,6 +334,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
             const preloading = response._preload();
             if (preloading !== undefined) await preloading;
           } catch (error) {
+            if (isAbort(error, call)) throw error;
             const failed = judge(error, message, false, { phase: 'content', address: null });
             if (failed.kind !== 'failed') throw error;
             retries = await this.#afterFailure(message, failed.error, retries, call);
@@ -558,7 +559,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
       return this.#respond(exchanged, connection, sent, call, retries, clock);
     } catch (failure) {
       clock.over(failure instanceof ExchangeFailure ? failure.error : failure);
-      if (call.signal?.aborted === true && failure === call.signal.reason) throw failure;
+      if (isAbort(failure, call)) throw failure;
       return judge(failure, message, isReused, { phase: clock.phase, address: connection?.address ?? null });
     }
   }
@@ -785,6 +786,11 @@ export function connectionFromUrl(url: string, options: HTTPSConnectionPoolOptio
 /** A redirect that the manager will follow is not read: it drains it, or reads it itself. */
 function isWantedByCaller(response: HTTPResponse, call: ResolvedUrlopenOptions): boolean {
   return call._followsRedirects && Boolean(response.getRedirectLocation());
+}
+
+/** Whether it is the deadline, or what the caller has aborted the request with: no failure of an attempt, whatever it is. */
+function isAbort(error: unknown, { signal }: ResolvedUrlopenOptions): boolean {
+  return signal?.aborted === true && error === signal.reason;
 }
 
 function informer(tell: NonNullable<ResolvedUrlopenOptions['onInformational']>): (head: ResponseHead) => void {

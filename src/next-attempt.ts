@@ -5,6 +5,7 @@
  * draining, pauses, log lines and events are the same for either. Whether there is to be another attempt was decided
  * before (attempt.ts); what the next one writes is decided after (redirect.ts, message.ts).
  */
+import { setImmediate } from 'node:timers/promises';
 import type { BodySource } from './body/source.js';
 import type { CallWatch } from './call-watch.js';
 import {
@@ -184,11 +185,12 @@ async function pause(
   status: number | null,
 ): Promise<void> {
   const attempt = watch?.current ?? null;
-  if (attempt === null) return await sleep();
   const beganMs = performance.now();
-  attempt.enter('backoff');
+  attempt?.enter('backoff');
   await sleep();
-  attempt.retried(error, status, (performance.now() - beganMs) / 1000);
+  // What fails without any I/O (no route, no such source address) may fail for ever: timers and aborts must get their turn.
+  await setImmediate();
+  attempt?.retried(error, status, (performance.now() - beganMs) / 1000);
 }
 
 function sleepOptions({ signal }: CallTerms): { signal?: AbortSignal } {

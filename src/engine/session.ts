@@ -153,6 +153,7 @@ export class Session implements LinkReceiver, ContentFlow {
     const { signal } = request;
     if (signal?.aborted === true) {
       // It tells of aborts to come only. The link is as good as it was.
+      request.watcher?.over(signal.reason);
       this.#owner.sessionBecameIdle();
       return Promise.reject(new ExchangeFailure(signal.reason, 'nothing-sent', true));
     }
