@@ -10,6 +10,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { startHttpbin } from 'urllib3/testing';
+import { startNtlmServer } from './ntlm-server.js';
 import { proxyServer } from './proxy-server.js';
 import { socksServer } from './socks-server.js';
 import { startUrlfetchServer } from './urlfetch-server.js';
@@ -40,12 +41,14 @@ const proxy = await proxyServer();
 const secureProxy = await proxyServer({ identity: tls });
 const loginProxy = await proxyServer({ credentials: `Basic ${Buffer.from('user:p@ssword').toString('base64')}` });
 const urlfetch = await startUrlfetchServer();
+const ntlm = await startNtlmServer({ tls });
 Object.assign(process.env, { API_HOST: urlfetch.host, API_PORT: String(urlfetch.port) });
 
 /** What the documentation says, and what it is here. */
 const SERVERS: readonly (readonly [shown: string, real: string])[] = [
   ['http://httpbin.org', plain.url],
   ['https://intranet.example.com', `https://localhost:${secure.port}`],
+  ['https://files.example.com:8443', ntlm.url],
   ['https://members.example.com', `https://localhost:${members.port}`],
 ];
 
@@ -55,6 +58,7 @@ const HOSTS: typeof SERVERS = [
   ['proxy.example.com:3128', `127.0.0.1:${proxy.port}`],
   ['login.example.com:3128', `127.0.0.1:${loginProxy.port}`],
   ['secure.example.com:3129', `localhost:${secureProxy.port}`],
+  [`'files.example.com', { port: 8443`, `'localhost', { port: ${ntlm.port}`],
 ];
 
 /** Enough that those that wait hold up nobody, and not so many that one holds up the clocks of all. */
@@ -64,7 +68,7 @@ const report: Record<string, BlockReport> = {};
 const waiting = [...blocks];
 await Promise.all(Array.from({ length: LANES }, runLane));
 await Promise.all([plain, secure, members, urlfetch].map((server) => server.close()));
-for (const server of [socks, proxy, secureProxy, loginProxy]) await server[Symbol.asyncDispose]();
+for (const server of [socks, proxy, secureProxy, loginProxy, ntlm]) await server[Symbol.asyncDispose]();
 writeFileSync('report.json', JSON.stringify(report));
 
 async function runLane(): Promise<void> {

@@ -81,6 +81,7 @@ async function furnish(folder: string): Promise<DocsJob['tls']> {
     'runner.mjs': compiled(readFileSync(join(ROOT, 'test', 'support', 'docs-runner.ts'), 'utf8')),
     'urlfetch-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'urlfetch-server.ts'), 'utf8')),
     'proxy-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'proxy-server.ts'), 'utf8')),
+    'ntlm-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'ntlm-server.ts'), 'utf8')),
     'socks-server.js': compiled(readFileSync(join(ROOT, 'test', 'support', 'socks-server.ts'), 'utf8')),
     'example.txt': 'Hello from a file\n',
     'example.jpg': Buffer.from('ffd8ffe000104a464946', 'hex'),
