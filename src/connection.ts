@@ -11,6 +11,7 @@ import { TLSSocket } from 'node:tls';
 import { bodySource, NO_BODY, type RequestBody } from './body/source.js';
 import { type Exchanged, type ExchangeRequest, Session, type SessionOwner } from './engine/session.js';
 import {
+  addCallers,
   annotate,
   ConnectTimeoutError,
   HTTPError,
@@ -43,10 +44,11 @@ import {
   resolveOptions,
 } from './options.js';
 import { HTTPResponse } from './response.js';
+import { AttemptClock } from './timings.js';
 import { type TlsConfiguration, tlsConfiguration } from './tls/configuration.js';
 import { HandshakeTimeout, secured, type TlsPeer, tlsOpener, tlsOver } from './tls/handshake.js';
 import { changedTlsOptions, splitTlsOptions, type TlsOptions } from './tls/options.js';
-import type { ConnectBounds } from './transport/bounded.js';
+import type { ConnectBounds, ConnectPhase } from './transport/bounded.js';
 import { DialError, type DialOptions, dial } from './transport/dial.js';
 import type { Link } from './transport/link.js';
 import { ignoreError } from './transport/race.js';
@@ -312,10 +314,14 @@ export class HTTPConnection implements SessionOwner {
     if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
     const giveUp = new AbortController();
     const stopFollowing = follow(giveUp, options.signal ?? null);
+    let phase: ConnectPhase | null = null;
     const bounds: ConnectBounds = {
       signal: giveUp.signal,
       deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
-      enter: options.enter ?? null,
+      enter: (begun) => {
+        phase = begun;
+        options.enter?.(begun);
+      },
     };
     this.#connecting = giveUp;
     this.#address = null;
@@ -330,7 +336,7 @@ export class HTTPConnection implements SessionOwner {
       const isAtProxy = this.#settings._route?.kind === 'forward';
       const isGivenUp = giveUp.signal.aborted && error === giveUp.signal.reason;
       const failure = this.#connectError(isAtProxy && !isGivenUp ? new UnreachedProxy(error) : error, seconds);
-      annotate(failure, { address: this.#address });
+      annotate(failure, { phase, address: this.#address });
       throw failure;
     } finally {
       stopFollowing();
@@ -360,7 +366,12 @@ export class HTTPConnection implements SessionOwner {
     const response = this.#pendingResponse;
     if (response === null) throw new HTTPError('Cannot get a response: no request was sent, or it has been answered');
     this.#pendingResponse = null;
-    return await response;
+    try {
+      return await response;
+    } catch (error) {
+      addCallers(error);
+      throw error;
+    }
   }
 
   /** Closes the link, also one that is being made; an exchange in flight fails. The connection can be connected again. */
@@ -509,7 +520,8 @@ export class HTTPConnection implements SessionOwner {
       framing,
       contentType,
     );
-    await this.connect({ signal: options.signal ?? null });
+    const clock = new AttemptClock();
+    await this.connect({ signal: options.signal ?? null, enter: (phase) => clock.enter(phase) });
     if (!this.isIdle) throw new HTTPError('Cannot send a request: the response to the last one is not read to its end');
     const exchanged = this.exchange({
       method,
@@ -528,12 +540,14 @@ export class HTTPConnection implements SessionOwner {
       onDownloadProgress: null,
       expectContinue: null,
       signal: options.signal ?? null,
-      watcher: null,
+      watcher: clock,
       pool: this,
     });
+    const about = { requestMethod: method, requestUrl: url, connection: this, _clock: clock };
     this.#pendingResponse = exchanged.then(
-      (received) => HTTPResponse.fromExchange(received, { requestMethod: method, requestUrl: url, connection: this }),
+      (received) => HTTPResponse.fromExchange(received, about),
       (failure) => {
+        annotate(failure.error, { phase: clock.phase, address: this.#address });
         throw failure.error;
       },
     );

@@ -121,7 +121,8 @@ describe.each(KINDS)('$kind', ({ serve, connect }) => {
     await connection.request('GET', '/');
     const response = connection.getResponse();
     connection.close();
-    await expect(response).rejects.toThrow(new ProtocolError('The connection was closed'));
+    await expect(response).rejects.toThrow(ProtocolError);
+    await expect(response).rejects.toThrow('The connection was closed');
     await (await peers.connection(0)).closed;
   });
 
@@ -189,6 +190,32 @@ describe.each(KINDS)('$kind', ({ serve, connect }) => {
     await connection.request('GET', '/');
     await connection.getResponse();
     await expect(connection.getResponse()).rejects.toThrow(HTTPError);
+  });
+
+  test('getResponse() names phase, peer and caller of what went wrong, and times what went well', async () => {
+    await using peers = await serve(async (one) => {
+      await one.request();
+      one.write(ok('hello'));
+      await one.request();
+      one.socket.destroy();
+    });
+    await using connection = connect(peers);
+    const port = peers.port;
+    async function whoeverAsked(): Promise<Buffer> {
+      await connection.request('GET', '/');
+      const response = await connection.getResponse();
+      const content = await response.read();
+      const { wait = 0, total = 0 } = response.timings ?? {};
+      expect(wait).toBeGreaterThan(0);
+      expect(total).toBeGreaterThan(wait);
+      return content;
+    }
+    await whoeverAsked();
+    const failing = whoeverAsked();
+    await expect(failing).rejects.toMatchObject({ phase: 'wait', address: `127.0.0.1:${port}` });
+    await expect(failing).rejects.toHaveProperty('stack', expect.stringContaining('whoeverAsked'));
+    const refused = new HTTPConnection('127.0.0.1', { port: await refusingPort() });
+    await expect(refused.connect()).rejects.toMatchObject({ phase: 'connect', address: `127.0.0.1:${refused.port}` });
   });
 
   test('a failure that nobody asks for does not end the process', async () => {
