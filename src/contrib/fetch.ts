@@ -292,7 +292,7 @@ export class FetchManager extends RequestMethods {
       try {
         return await finished(response, options);
       } catch (error) {
-        const failed = judged(error, hop, 'content');
+        const failed = judged(error, hop, 'content', terms);
         retries = await retryAfterFailure(attempted, failed.error, retries, terms);
       }
     }
@@ -326,8 +326,7 @@ export class FetchManager extends RequestMethods {
       const response = this.#respond(found, hop, follows && found.url !== '' ? found.url : url, call, retries, clock);
       return { kind: 'response', response };
     } catch (failure) {
-      if (terms.signal?.aborted === true && failure === terms.signal.reason) throw failure;
-      return judged(failure, hop, clock.phase);
+      return judged(failure, hop, clock.phase, terms);
     }
   }
 
@@ -395,8 +394,9 @@ export class FetchManager extends RequestMethods {
 type Failed = Extract<Outcome, { readonly kind: 'failed' }>;
 type FetchOutcome = { readonly kind: 'response'; readonly response: HTTPResponse } | Failed;
 
-/** As {@link judge}: there are no connections of ours that could be stale. */
-function judged(failure: unknown, hop: Hop, phase: AttemptClock['phase']): Failed {
+/** As {@link judge}, but for what is no failure of an attempt: the deadline, or what the caller has aborted the request with. */
+function judged(failure: unknown, hop: Hop, phase: AttemptClock['phase'], { signal }: CallTerms): Failed {
+  if (signal?.aborted === true && failure === signal.reason) throw failure;
   const outcome = judge(failure, hop, false, { phase, address: null });
   if (outcome.kind !== 'failed') throw failure;
   return outcome;

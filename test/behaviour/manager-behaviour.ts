@@ -776,6 +776,8 @@ const TIMES: readonly Behaviour[] = [
       equal([error.deadline, error.bill.length, error.bill[0]?.phases.at(-1)?.phase], [0.2, 1, 'wait']);
       const pause = await raised(http.request('GET', `${url}/flaky/9/503?after=60`, { deadline: 0.3 }));
       equal(pause instanceof DeadlineExceededError && pause.bill[0]?.outcome, 'status 503');
+      const preloaded = await raised(http.request('GET', `${url}/stalls`, { deadline: 0.3, retries: 0 }));
+      equal(chain(preloaded), ['DeadlineExceededError']);
       const streamed = await http.request('GET', `${url}/stalls`, { deadline: 0.3, preloadContent: false });
       equal(chain(await raised(streamed.read())), ['DeadlineExceededError']);
     },
