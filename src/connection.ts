@@ -472,10 +472,8 @@ export class HTTPConnection implements SessionOwner {
   }
 
   /** @internal A connected socket, within the bounds and with what this connection has been told of sockets. */
-  protected async dial(
-    { host, port, link, open }: DialTarget,
-    { signal, deadlineMs, enter }: ConnectBounds,
-  ): Promise<Socket> {
+  protected async dial(target: DialTarget, { signal, deadlineMs, enter }: ConnectBounds): Promise<Socket> {
+    const { host, port, link } = target;
     const socket = await dial({
       // A URL writes the % before an IPv6 zone as %25 (RFC 6874); the system knows it by its name.
       host: host.startsWith('[') ? host.slice(1, -1).replace('%25', '%') : host,
@@ -487,7 +485,7 @@ export class HTTPConnection implements SessionOwner {
       signal,
       enter,
       onread: link === null ? null : () => link.onread(),
-      ...(open === undefined ? {} : { open }),
+      open: Object.hasOwn(target, 'open') ? target.open : undefined,
     });
     // Asked for while the socket stands: afterwards it has forgotten.
     this.#address = peerAddress(socket);

@@ -158,12 +158,14 @@ export class PoolManager extends RequestMethods {
     if (typeof options !== 'object' || options === null) {
       throw new TypeError(`Cannot use ${describe(options)} as options of a pool manager: they must be an object`);
     }
-    const { numPools, headers, proxy, auth, ...connectionPoolKw } = ownOptions(options);
+    const given = ownOptions(options);
+    const { numPools, headers, proxy, auth, ...connectionPoolKw } = given;
     super({ headers });
     this.#auth = credentialsByOrigin('auth', auth);
     Object.defineProperty(this, 'connectionPoolKw', { value: Object.freeze(connectionPoolKw) });
-    this.#defaultRetries = Retry.fromInt(connectionPoolKw.retries);
-    const { deadline, crossOriginHeaders } = connectionPoolKw;
+    // Not out of `connectionPoolKw`, which is an ordinary object: what Object.prototype has would count (SEC-027).
+    const { retries, deadline, crossOriginHeaders } = given;
+    this.#defaultRetries = Retry.fromInt(retries);
     this.#policy = resolveOptions('a pool manager', { deadline, crossOriginHeaders }, POLICY_RULES, POLICY_DEFAULTS);
     const limit = numPools === undefined ? DEFAULT_NUM_POOLS : positiveInteger('numPools', numPools);
     this.pools = new RecentlyUsedContainer(limit, { disposeFunc: (pool) => pool._retire() });
@@ -454,14 +456,15 @@ export class ProxyManager extends PoolManager {
   constructor(proxyUrl: string | Url | HTTPConnectionPool, options: ProxyManagerOptions = {}) {
     const given = ownOptions(options);
     const { proxyHeaders, proxySslContext, proxyAssertHostname, proxyAssertFingerprint, ...others } = given;
-    const { useForwardingForHttps, ...rest } = others;
+    const { useForwardingForHttps, ...rest } = ownOptions(others);
+    // Not out of `rest`, which is an ordinary object: what Object.prototype has would count (SEC-027).
+    const { caCerts, caCertDir } = given;
     if (Object.hasOwn(rest, 'proxy')) {
       throw new TypeError(
         'Cannot use option "proxy": a proxy manager has no such option, its proxy is the first argument',
       );
     }
     const proxy = httpProxy(proxyUrl instanceof HTTPConnectionPool ? urlOf(proxyUrl) : proxyUrl, proxyHeaders ?? null);
-    const { caCerts, caCertDir } = rest;
     const authorities = proxySslContext == null ? { caCerts, caCertDir } : { sslContext: proxySslContext };
     const proxyTls = {
       ...authorities,

@@ -55,6 +55,7 @@ const UNSET = {
   enableTrace: undefined,
   isServer: undefined,
   server: undefined,
+  socket: undefined,
   path: undefined,
   lookup: undefined,
   timeout: undefined,

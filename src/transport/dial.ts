@@ -34,7 +34,7 @@ export interface DialOptions {
    */
   readonly onread: (() => net.OnReadOpts) | null;
   /** Makes the socket of an attempt from complete options; by default `net.connect`. TLS puts its own in here. */
-  readonly open?: (options: net.TcpNetConnectOpts) => net.Socket;
+  readonly open?: ((options: net.TcpNetConnectOpts) => net.Socket) | undefined;
   /** Only this family is dialled; 0 for both. */
   readonly family?: 0 | 4 | 6;
 }

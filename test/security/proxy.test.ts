@@ -1,5 +1,6 @@
 /** Security cases of HTTP proxies: what is verified, which byte goes to whom, and what a proxy may say. */
-import { inspect } from 'node:util';
+import { execFile } from 'node:child_process';
+import { inspect, promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SOCKSProxyManager } from '../../src/contrib/socks.js';
 import { ConnectTimeoutError, HTTPError, MaxRetryError, ProxyError, SSLError } from '../../src/exceptions.js';
@@ -8,6 +9,7 @@ import { addLogHandler } from '../../src/logging.js';
 import { PoolManager, type PoolManagerOptions, ProxyManager, type ProxyManagerOptions } from '../../src/poolmanager.js';
 import type { HTTPResponse } from '../../src/response.js';
 import { createUrllib3Context } from '../../src/util/ssl_.js';
+import { authority } from '../support/authority.js';
 import { watchHandles } from '../support/leaks.js';
 import { answering, ok, peer } from '../support/peer.js';
 import {
@@ -637,6 +639,75 @@ describe('SEC-089 (CVE-2026-9697, CVE-2026-84961): an option on TLS means the sa
     expect(verdicts).toEqual(Object.keys(WAYS).map((name) => [name, verdict]));
     vi.restoreAllMocks();
   });
+});
+
+describe('SEC-027 (CVE-2026-42264, CVE-2026-44494): a polluted Object.prototype', () => {
+  /** Tells the names for which requests through proxies do not end as they do without pollution. */
+  const CHILD = `
+    import { createSecureContext } from 'node:tls';
+    import { PoolManager, ProxyManager } from './src/poolmanager.ts';
+    import { SOCKSProxyManager } from './src/contrib/socks.ts';
+    const { url, trusted, strange, socks, root, evil } = JSON.parse(process.env.SETTING);
+    const polluting = {
+      certReqs: 'CERT_NONE', caCerts: evil, caData: evil, assertHostname: false, serverHostname: 'evil.test',
+      sslContext: createSecureContext({ ca: evil }), proxySslContext: createSecureContext({ ca: evil }),
+      proxyAssertHostname: false, proxyAssertFingerprint: '00'.repeat(32), useForwardingForHttps: true, _forwards: true,
+      _proxyConfig: { tls: null, useForwardingForHttps: true }, _route: { kind: 'forward', name: 'evil' }, _tls: {},
+      socket: {}, servername: 'evil.test', session: 'evil', deadline: 0.000001, retries: 9, requireAuthentication: true,
+      open() { throw new Error('evil open'); }, lookup() { throw new Error('evil lookup'); },
+    };
+    const outcome = async (manager) => {
+      try {
+        return (await manager.request('GET', url)).status;
+      } catch (error) {
+        return error.cause?.code ?? error.code ?? String(error);
+      } finally {
+        manager.clear();
+      }
+    };
+    const outcomes = async () => {
+      const options = { caCerts: root, retries: false };
+      return JSON.stringify([
+        await outcome(new ProxyManager(trusted, options)),
+        await outcome(new ProxyManager(strange, options)),
+        await outcome(new ProxyManager(strange, { retries: false })),
+        await outcome(new SOCKSProxyManager(socks, options)),
+      ]);
+    };
+    const before = await outcomes();
+    const changed = [];
+    for (const [name, value] of Object.entries(polluting)) {
+      Object.prototype[name] = value;
+      const after = await outcomes().finally(() => delete Object.prototype[name]);
+      if (after !== before) changed.push([name, after]);
+    }
+    console.log(JSON.stringify({ before, changed }));
+  `;
+
+  test('neither opens a tunnel to another nor makes a proxy be trusted', async () => {
+    const server = await lab.start(SITES.good);
+    const evil = await authority('Evil');
+    await using trusted = await httpsProxy();
+    await using strange = await proxyServer({ identity: await evil.issue('127.0.0.1') });
+    await using socks = await socksServer({ connectTo: '127.0.0.1' });
+    const setting = {
+      url: server.url,
+      trusted: trusted.url,
+      strange: strange.url,
+      socks: `socks5h://127.0.0.1:${socks.port}`,
+      root: lab.root,
+      evil: evil.cert,
+    };
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--import', 'tsx', '--input-type=module', '--eval', CHILD],
+      { timeout: 15_000, env: { ...process.env, SETTING: JSON.stringify(setting) } },
+    );
+    const unknown = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
+    expect(JSON.parse(stdout)).toEqual({ before: JSON.stringify([200, unknown, unknown, 200]), changed: [] });
+    expect(trusted.heads.filter((head) => !head.startsWith('CONNECT good.lab.test:'))).toEqual([]);
+    expect(strange.heads).toEqual([]);
+  }, 20_000);
 });
 
 describe('SEC-090 (CVE-2026-55568): a proxy’s scheme', () => {

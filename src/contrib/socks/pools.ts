@@ -153,7 +153,7 @@ function splitRoute<T extends { readonly _socksOptions?: unknown }>(
   options: T,
 ): { readonly route: SocksRoute; readonly rest: Omit<T, '_socksOptions'> } {
   const { _socksOptions, ...rest } = ownOptions(options);
-  return { route: SocksRoute.of(_socksOptions), rest };
+  return { route: SocksRoute.of(_socksOptions), rest: ownOptions(rest) };
 }
 
 /** The pools of a manager whose requests go through a SOCKS proxy. */
