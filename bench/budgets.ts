@@ -46,6 +46,18 @@ export const BUDGETS: readonly Budget[] = [
       `${connections} connections, HTTPS: 2x undici request()`,
     ),
   ]),
+  ...[
+    { scenario: 'tls-resumed', keys: 'ECDSA' },
+    { scenario: 'tls-resumed-rsa', keys: 'RSA' },
+  ].map(
+    ({ scenario, keys }): Budget => ({
+      kind: 'cpu-at-most',
+      scenario,
+      text: `new TLS connection, ${keys}: CPU at most 0.7x with resumption of what it is without`,
+      peer: 'urllib3-unresumed',
+      times: 0.7,
+    }),
+  ),
   rateAtLeast('proxy-http-10', 'undici-proxy', 2, 'absolute form through a proxy: 2x undici ProxyAgent'),
   rateAtLeast('proxy-squid-10', 'undici-proxy', 2, 'absolute form through squid: 2x undici ProxyAgent'),
   rateAtLeast('tunnel-10', 'urllib3-relayed', 0.95, 'through a tunnel: 0.95x of what it is without one'),

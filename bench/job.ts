@@ -11,7 +11,7 @@ export interface Job {
   readonly work: Work;
   readonly origin: string;
   readonly proxy: SessionProxy | null;
-  /** The certificate to trust, in PEM. */
+  /** The authorities to trust, in PEM. */
   readonly ca: string;
   /** Address of the built library, as `file:` URL. */
   readonly library: string;

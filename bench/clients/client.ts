@@ -11,7 +11,7 @@ export interface SessionOptions {
   readonly origin: string;
   /** How many connections may be open; so many requests are in flight at most. */
   readonly connections: number;
-  /** The certificate to trust, in PEM; without meaning over plain HTTP. */
+  /** The authorities to trust, in PEM; without meaning over plain HTTP. */
   readonly ca: string;
   /** Ask for gzip and decode it, by hand where the client does not. */
   readonly gzip: boolean;

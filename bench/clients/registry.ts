@@ -14,6 +14,7 @@ export interface ClientEntry {
 export const CLIENTS: readonly ClientEntry[] = [
   { name: 'urllib3', packageName: null, label: 'urllib3' },
   { name: 'urllib3-relayed', packageName: null, label: 'urllib3, no proxy', onRequest: true },
+  { name: 'urllib3-unresumed', packageName: null, label: 'urllib3, no resumption', onRequest: true },
   { name: 'floor', packageName: null, label: 'bare socket (floor)' },
   { name: 'undici-dispatch', packageName: 'undici', label: 'undici Pool.dispatch' },
   { name: 'undici-pool', packageName: 'undici', label: 'undici Pool.request' },
