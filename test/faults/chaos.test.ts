@@ -17,5 +17,5 @@ test('3,000 requests, 50 at a time, to a server of whose answers 30 % are faults
   expect(Object.values(ends).reduce((sum, count) => sum + count)).toBe(3_000);
   // Every fault came, and most requests were answered all the same.
   expect(Object.keys(injected)).toHaveLength(16);
-  expect(ends[200]).toBeGreaterThan(2_000);
+  expect(ends[200]).toBeGreaterThan(1_500);
 });
