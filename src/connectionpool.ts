@@ -504,7 +504,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         'any',
       );
     }
-    if (!isWeighty(message)) return null;
+    // A refusal that comes before 100 (Continue) leaves half a request on the connection, too.
+    const waits = call.expectContinue !== null && hasContent(message.body);
+    if (!waits && !isWeighty(message)) return null;
     const { lines } = redirectedRequest(message, WITHOUT_CONTENT);
     return this.#writer.message({ method: 'HEAD', lines, body: NO_BODY }, message, 'any');
   }

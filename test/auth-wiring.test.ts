@@ -8,6 +8,8 @@ import type { AuthByOrigin } from '../src/auth/by-origin.js';
 import { credentialsByOrigin } from '../src/auth/by-origin.js';
 import { type Auth, resolveAuth } from '../src/auth/credentials.js';
 import { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool } from '../src/connectionpool.js';
+import { AppEngineManager } from '../src/contrib/appengine.js';
+import { SOCKSProxyManager } from '../src/contrib/socks.js';
 import {
   DeadlineExceededError,
   MaxRetryError,
@@ -27,6 +29,7 @@ import { watchHandles } from './support/leaks.js';
 import { PASSWORD as NTLM_PASSWORD, USER as NTLM_USER, startNtlmServer } from './support/ntlm-server.js';
 import { portOf } from './support/peer.js';
 import { proxyServer } from './support/proxy-server.js';
+import { socksServer } from './support/socks-server.js';
 
 watchHandles();
 
@@ -540,6 +543,19 @@ describe('NTLM by the option auth', () => {
     expect(server.requests.every(({ fields }) => fields['x-own'] === '1')).toBe(true);
   });
 
+  test('does so for content that waits for 100 (Continue), too', async () => {
+    const server = opening(await startNtlmServer());
+    const options = { body: 'x', expectContinue: 10, retries: false } as const;
+    const response = await poolOf(server.url, { auth: NTLM }).request('POST', '/', options);
+    expect(await response.json()).toMatchObject({ user: NTLM_USER, body: 'x' });
+    expect(server.requests.map(({ method, fields }) => [method, fields.expect])).toEqual([
+      ['HEAD', undefined],
+      ['HEAD', undefined],
+      ['POST', '100-continue'],
+    ]);
+    expect(server.connectionCount).toBe(1);
+  });
+
   test('does not send such content to a server that refuses the login', async () => {
     const server = opening(await startNtlmServer());
     const pool = poolOf(server.url, { auth: { ...NTLM, password: 'wrong' } });
@@ -657,6 +673,24 @@ describe('credentials through proxies that pass requests on', () => {
     expect(peer.requests.map((request) => request.field('authorization'))).toEqual([BASIC_LINE, 'Bearer abc']);
     expect(proxy.heads).toHaveLength(2);
   });
+});
+
+test('SOCKSProxyManager takes auth by origin, and logs connections in through its proxy', async () => {
+  const server = opening(await startNtlmServer());
+  const socks = opening(await socksServer());
+  const client = opening(new SOCKSProxyManager(`socks5://127.0.0.1:${socks.port}`, { auth: { [server.url]: NTLM } }));
+  for (let turn = 0; turn < 2; turn++) expect((await client.request('GET', server.url)).status).toBe(200);
+  expect([server.logins, server.requests.length]).toEqual([[0], 3]);
+  const basic = await client.request('GET', `${server.url}/open`, { auth: BASIC });
+  expect([basic.status, server.requests.at(-1)?.fields.authorization]).toEqual([200, BASIC_LINE]);
+});
+
+test('AppEngineManager has no auth, and says so', async () => {
+  const client = opening(
+    new AppEngineManager({ urlfetch: { fetch: () => expect.fail('nothing is to be asked for') } }),
+  );
+  await expect(client.request('GET', 'http://a.test/', { auth: BASIC })).rejects.toThrow(/^Cannot use auth:/);
+  expect(() => new AppEngineManager({ auth: { 'http://a.test': BASIC } } as never)).toThrow(/auth/);
 });
 
 test('HTTPSConnectionPool takes auth as HTTPConnectionPool does, and refuses what is none', () => {
