@@ -111,6 +111,8 @@ export async function takeRedirect(
   try {
     url = joinUrl(from, location);
     check(url);
+    // Before anybody waits: only a 303 goes on without the content.
+    if (response.status !== 303) assertUnspent(attempted);
   } catch (error) {
     response.close();
     throw error;

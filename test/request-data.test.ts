@@ -437,6 +437,11 @@ describe('request() that sends a body again', () => {
         UnrewindableBodyError,
       );
       expect(busy.requests).toHaveLength(1);
+
+      // Nor does anybody wait for a hop that cannot be made.
+      const later = await peerOf(() => reply(307, '', { Location: '/again', 'Retry-After': '3600' }));
+      const unmoved = await rejection(http.request('POST', `${later.url}/`, { body: await make() }));
+      expect(unmoved).toBeInstanceOf(UnrewindableBodyError);
     },
   );
 
