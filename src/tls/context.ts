@@ -330,9 +330,9 @@ export interface SslWrapSocketOptions
  * @see Reference, "urllib3.util.ssl_wrap_socket"
  */
 export async function sslWrapSocket(sock: Duplex, options: SslWrapSocketOptions = {}): Promise<TLSSocket> {
-  const { signal, ...given } = ownOptions(options);
-  const assertHostname = given.serverHostname == null ? (false as const) : null;
-  return await wrapped(sock, { ...given, assertHostname }, signal ?? null);
+  const { signal, serverHostname, ...rest } = ownOptions(options);
+  const assertHostname = serverHostname == null ? (false as const) : null;
+  return await wrapped(sock, { ...rest, serverHostname, assertHostname }, signal ?? null);
 }
 
 async function wrapped(

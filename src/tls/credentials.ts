@@ -7,6 +7,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { SSLError } from '../exceptions.js';
 import { describe } from '../excerpt.js';
+import { ownOptions } from '../options.js';
 import { certificatesIn, type Loaded, load, type PemSource } from './pem.js';
 import { readPkcs12 } from './pkcs12.js';
 
@@ -32,8 +33,8 @@ export interface Credentials {
  * @throws TypeError for options that do not go together, {@link SSLError} for files that cannot be used
  */
 export function credentials(options: CredentialOptions): Credentials | null {
-  const { certFile = null, keyFile = null, pfx = null } = options;
-  const password = passwordOf(options.keyPassword ?? null);
+  const { certFile = null, keyFile = null, pfx = null, keyPassword = null } = ownOptions(options);
+  const password = passwordOf(keyPassword);
   if (pfx !== null) {
     if (certFile !== null || keyFile !== null) {
       throw new TypeError('Cannot use pfx together with certFile or keyFile: it holds a certificate and a key itself');

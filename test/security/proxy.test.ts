@@ -672,6 +672,7 @@ describe('SEC-027 (CVE-2026-42264, CVE-2026-44494): a polluted Object.prototype'
         await outcome(new ProxyManager(strange, options)),
         await outcome(new ProxyManager(strange, { retries: false })),
         await outcome(new SOCKSProxyManager(socks, options)),
+        await outcome(new PoolManager({ ...options, proxy: 'environment' })),
       ]);
     };
     const before = await outcomes();
@@ -701,10 +702,10 @@ describe('SEC-027 (CVE-2026-42264, CVE-2026-44494): a polluted Object.prototype'
     const { stdout } = await promisify(execFile)(
       process.execPath,
       ['--import', 'tsx', '--input-type=module', '--eval', CHILD],
-      { timeout: 15_000, env: { ...process.env, SETTING: JSON.stringify(setting) } },
+      { timeout: 15_000, env: { ...process.env, https_proxy: setting.socks, SETTING: JSON.stringify(setting) } },
     );
     const unknown = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE';
-    expect(JSON.parse(stdout)).toEqual({ before: JSON.stringify([200, unknown, unknown, 200]), changed: [] });
+    expect(JSON.parse(stdout)).toEqual({ before: JSON.stringify([200, unknown, unknown, 200, 200]), changed: [] });
     expect(trusted.heads.filter((head) => !head.startsWith('CONNECT good.lab.test:'))).toEqual([]);
     expect(strange.heads).toEqual([]);
   }, 20_000);

@@ -41,6 +41,11 @@ describe('credentials()', () => {
     expect(credentials({ certFile: null, keyFile: undefined, pfx: null, keyPassword: null })).toBeNull();
   });
 
+  test('SEC-027 (CVE-2026-42264): are not taken from prototypes', () => {
+    const polluted: CredentialOptions = Object.create({ certFile: '/nowhere', pfx: '/nowhere', keyPassword: 'secret' });
+    expect(credentials(polluted)).toBeNull();
+  });
+
   test('are read from files, text and bytes, with the key beside the certificate or apart', () => {
     const { certificate, key } = credentials({ certFile: files.both }) ?? expect.fail();
     expect(certificate.match(/BEGIN CERTIFICATE/g)).toHaveLength(2);

@@ -7,7 +7,7 @@ import { type InspectOptions, inspect } from 'node:util';
 import { connectHost, type DialTarget, type HTTPConnection } from '../../connection.js';
 import { LocationValueError, NameResolutionError, NewConnectionError, ProxySchemeUnknown } from '../../exceptions.js';
 import { describe, excerpt, withoutUserinfo } from '../../excerpt.js';
-import { boolean, portOrNull, type Rules, resolveOptions } from '../../options.js';
+import { boolean, ownOptions, portOrNull, type Rules, resolveOptions } from '../../options.js';
 import { HandshakeTimeout } from '../../tls/handshake.js';
 import type { ConnectBounds } from '../../transport/bounded.js';
 import { attemptOrder } from '../../transport/race.js';
@@ -178,14 +178,13 @@ export class SocksRoute {
     const { proxyHost, proxyPort } = this.#options;
     const handshake = this.#handshake({ host, port }, connection);
     const socket = await dial({ host: proxyHost, port: proxyPort ?? DEFAULT_PORT, link: null });
-    const address = addressOf(socket);
     bounds.enter?.('proxy');
     try {
       await socksTunnel(socket, handshake, bounds);
       return socket;
     } catch (error) {
       if (error instanceof HandshakeTimeout || error === bounds.signal?.reason) throw error;
-      throw refused(connection, error, address);
+      throw refused(connection, error);
     }
   }
 
@@ -194,7 +193,7 @@ export class SocksRoute {
     try {
       return new SocksHandshake(this.#options.socksVersion, target, this.#login);
     } catch (error) {
-      throw refused(connection, error, null);
+      throw refused(connection, error);
     }
   }
 
@@ -209,19 +208,15 @@ export class SocksRoute {
   }
 }
 
-function refused(connection: HTTPConnection, cause: unknown, address: string | null): NewConnectionError {
+/** The connection adds the address of the proxy. */
+function refused(connection: HTTPConnection, cause: unknown): NewConnectionError {
   const because = cause instanceof Error ? cause.message : String(cause);
   const message = `Failed to establish a new connection: ${because}`;
-  return new NewConnectionError(connection, message, { cause, phase: 'proxy', address });
+  return new NewConnectionError(connection, message, { cause, phase: 'proxy' });
 }
 
 function isUnreached(cause: unknown): boolean {
   return cause instanceof SocksError && cause.failure === 'unreachable';
-}
-
-function addressOf({ remoteAddress, remotePort }: Socket): string | null {
-  if (remoteAddress === undefined) return null;
-  return `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`;
 }
 
 function loginOf(username: string | null, password: string | null): Omit<SocksLogin, 'isRequired'> | null {
@@ -264,8 +259,9 @@ export interface SOCKSLoginOptions {
 /** The proxy that a URL names, and the URL without its user-info. */
 export function proxyOfUrl(
   proxyUrl: string,
-  { username, password, requireAuthentication }: SOCKSLoginOptions = {},
+  login: SOCKSLoginOptions = {},
 ): { readonly route: SocksRoute; readonly shownUrl: string } {
+  const { username, password, requireAuthentication } = ownOptions(login);
   const url = parseUrl(proxyUrl);
   const scheme = SCHEMES.get(url.scheme);
   if (scheme === undefined) {
@@ -275,9 +271,9 @@ export function proxyOfUrl(
   if (url.host === null || url.host === '') {
     throw new LocationValueError(`No host specified in ${excerpt(withoutUserinfo(proxyUrl))}`);
   }
-  const login = url.auth === null || username != null ? null : loginOfUrl(url.auth);
+  const ofUrl = url.auth === null || username != null ? null : loginOfUrl(url.auth);
   const other = secret('password', password ?? null);
-  const overruled = login === null || other === null ? login : { ...login, password: Buffer.from(other) };
+  const overruled = ofUrl === null || other === null ? ofUrl : { ...ofUrl, password: Buffer.from(other) };
   const options = { ...scheme, proxyHost: url.host, proxyPort: url.port, username, password, requireAuthentication };
   return { route: new SocksRoute(options, overruled), shownUrl: withoutUserinfo(url.url) };
 }
