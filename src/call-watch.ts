@@ -105,7 +105,6 @@ export class CallWatch {
 /** The clock of one attempt, which tells the channels what it sees. */
 export class AttemptWatch extends AttemptClock {
   readonly #event: channels.AttemptEvent;
-  readonly #beganMs = performance.now();
   #connectionId: number | null = null;
   #status: number | null = null;
   #isOver = false;
@@ -129,16 +128,16 @@ export class AttemptWatch extends AttemptClock {
     this.#connectionId = connection.id;
   }
 
-  override head(status: number): void {
-    super.head(status);
+  override head(status: number, atMs?: number): void {
+    super.head(status, atMs);
     this.#status = status;
     if (!channels.requestHead.hasSubscribers) return;
     const connectionId = this.#connectionId;
     channels.requestHead.publish({ ...this.#event, connectionId, status, duration: this.#duration });
   }
 
-  override over(error: unknown): void {
-    super.over(error);
+  override over(error: unknown, atMs?: number): void {
+    super.over(error, atMs);
     if (this.#isOver) return;
     this.#isOver = true;
     if (error === null) this.#publishEnd();
@@ -172,7 +171,7 @@ export class AttemptWatch extends AttemptClock {
   }
 
   get #duration(): number {
-    return (performance.now() - this.#beganMs) / 1000;
+    return (performance.now() - this.beganMs) / 1000;
   }
 
   #publishEnd(): void {

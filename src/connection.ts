@@ -158,8 +158,12 @@ export interface DialTarget {
 
 /** Whoever keeps connections: told once for each event. */
 export interface ConnectionOwner {
-  /** The exchange is over, and another can begin. */
-  connectionBecameIdle(connection: HTTPConnection): void;
+  /**
+   * The exchange is over, and another can begin.
+   *
+   * @param atMs - since when (`performance.now()`), where that has been looked up
+   */
+  connectionBecameIdle(connection: HTTPConnection, atMs?: number): void;
   /** The link is gone for good. */
   connectionClosed(connection: HTTPConnection): void;
 }
@@ -408,8 +412,8 @@ export class HTTPConnection implements SessionOwner {
   }
 
   /** @internal */
-  sessionBecameIdle(): void {
-    this.owner?.connectionBecameIdle(this);
+  sessionBecameIdle(atMs: number): void {
+    this.owner?.connectionBecameIdle(this, atMs);
   }
 
   /** @internal */

@@ -289,7 +289,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         // Not in a function of its own: on the fast path this is the one promise of the attempt.
         let outcome: Outcome;
         const isSlow = needsFresh || login !== null || this.#hasLimits(call);
-        const idle = isSlow ? null : this.#store.takeIdle();
+        const idle = isSlow ? null : this.#store.takeIdle(clock.beganMs);
         if (login !== null) {
           outcome = await this.#attemptWithLogin(login, message, call, retries, needsFresh, clock);
         } else if (idle === null) {
@@ -383,8 +383,8 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
   }
 
   /** @internal */
-  connectionBecameIdle(connection: HTTPConnection): void {
-    this.#store.release(connection);
+  connectionBecameIdle(connection: HTTPConnection, atMs?: number): void {
+    this.#store.release(connection, atMs);
   }
 
   /** @internal */

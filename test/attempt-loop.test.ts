@@ -1,5 +1,5 @@
 /** The loop of attempts, where one attempt ends and the next may begin: what is no failure, and what must not run on. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import * as diagnostics from '../src/diagnostics.js';
 import { DeadlineExceededError, DecodeError, HTTPError } from '../src/exceptions.js';
 import { PoolManager } from '../src/poolmanager.js';
@@ -94,6 +94,19 @@ test('an attempt that is told to begin is told to be over, if the signal was abo
   expect(error).toBe(controller.signal.reason);
   expect(told).toEqual(['start', 'end', 'start', 'error']);
   expect(server.requests).toHaveLength(1);
+});
+
+test('timings cost no look at the clock of their own, where a small response comes over a connection that stands', async () => {
+  await using server = await faultyServer(() => ({ write: answer(200, 'hello'), after: 'go on' }));
+  await using http = new PoolManager();
+  await http.request('GET', server.url);
+  const now = vi.spyOn(performance, 'now');
+  const { timings } = await http.request('GET', server.url);
+  const looks = now.mock.calls.length;
+  now.mockRestore();
+  // One whether the idle connection is still good, and one since when it is idle again.
+  expect(looks).toBe(2);
+  expect(timings?.wait).toBeGreaterThan(0);
 });
 
 describe('content that cannot be decoded names the peer, and whoever asked for it', () => {

@@ -373,7 +373,10 @@ describe('HTTPConnection', () => {
     connection.owner = { connectionBecameIdle, connectionClosed };
     await connection.request('GET', '/');
     await (await connection.getResponse()).read();
-    expect([connectionBecameIdle.mock.calls, connectionClosed.mock.calls]).toEqual([[[connection]], []]);
+    expect([connectionBecameIdle.mock.calls, connectionClosed.mock.calls]).toEqual([
+      [[connection, expect.any(Number)]],
+      [],
+    ]);
     expect(connection.keepAliveSeconds).toBe(9);
     connection.rest();
     (await peers.connection(0)).end();

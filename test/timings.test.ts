@@ -56,6 +56,18 @@ describe('AttemptClock', () => {
     });
   });
 
+  test('its first phase begins when it is made, and a moment that somebody has looked up is taken as it is', () => {
+    const clock = new AttemptClock();
+    pass(10);
+    clock.sent();
+    clock.head(200, nowMs + 20);
+    clock.over(null, nowMs + 50);
+    expect(clock.phases()).toEqual([
+      { phase: 'wait', seconds: 0.03 },
+      { phase: 'content', seconds: 0.03 },
+    ]);
+  });
+
   test('stop() holds it, and a second one changes nothing; a phase that begins lets it go on', () => {
     const clock = new AttemptClock();
     clock.enter('wait');

@@ -78,8 +78,12 @@ export interface Exchanged {
 
 /** Whoever owns the session. */
 export interface SessionOwner {
-  /** The exchange is over and the session can take another. Called before the exchange's promise settles. */
-  sessionBecameIdle(): void;
+  /**
+   * The exchange is over and the session can take another. Called before the exchange's promise settles.
+   *
+   * @param atMs - since when (`performance.now()`)
+   */
+  sessionBecameIdle(atMs: number): void;
   /** The link is gone, or is of no use any more. Called once. */
   sessionClosed(): void;
 }
@@ -127,6 +131,8 @@ export class Session implements LinkReceiver, ContentFlow {
   #isWaiting = false;
   /** What was still to be sent when it was last looked at. */
   #unsentBytes = 0;
+  /** When what is being read came, once somebody wants to know. */
+  #readAtMs: number | null = null;
 
   constructor(owner: SessionOwner, limits: ResponseLimits) {
     this.#owner = owner;
@@ -154,7 +160,7 @@ export class Session implements LinkReceiver, ContentFlow {
     if (signal?.aborted === true) {
       // It tells of aborts to come only. The link is as good as it was.
       request.watcher?.over(signal.reason);
-      this.#owner.sessionBecameIdle();
+      this.#owner.sessionBecameIdle(performance.now());
       return Promise.reject(new ExchangeFailure(signal.reason, 'nothing-sent', true));
     }
     return new Promise((resolve, reject) => {
@@ -204,6 +210,7 @@ export class Session implements LinkReceiver, ContentFlow {
     const { exchange } = state;
     const parser = this.#parser;
     this.#progress();
+    this.#readAtMs = null;
     parser.push(bytes, length);
     try {
       for (;;) {
@@ -236,6 +243,7 @@ export class Session implements LinkReceiver, ContentFlow {
   onEnd(): void {
     if (this.#state.kind !== 'busy') return this.#closeLink();
     const { exchange } = this.#state;
+    this.#readAtMs = null;
     try {
       if (this.#parser.finish()) this.#onContentEnd(exchange);
     } catch (error) {
@@ -391,7 +399,7 @@ export class Session implements LinkReceiver, ContentFlow {
     // A final response: the content that has not begun is not sent, as the server has decided without it.
     this.#forgetContinue(exchange);
     const { preloads, isDiscardable, watcher } = exchange.request;
-    watcher?.head(head.status);
+    watcher?.head(head.status, this.#cameAtMs());
     const isWanted = isDiscardable?.(head.status) !== true;
     if (isWanted && head.framing.kind === 'length') this.#checkSize(exchange.request, head.framing.length);
     const isGathered = preloads && isWanted;
@@ -422,14 +430,15 @@ export class Session implements LinkReceiver, ContentFlow {
     const { head, trailerSection, leftoverBytes } = this.#parser;
     if (head === null) throw new HTTPError('Bug in urllib3: content ended before a head');
     this.#unwatch(exchange);
-    exchange.request.watcher?.over(null);
+    const atMs = this.#cameAtMs();
+    exchange.request.watcher?.over(null, atMs);
     this.#isWaiting = false;
     const requestIsComplete = exchange.writer === null || (exchange.writer.isFinished && this.link.isFlushed);
     const mayGoOn = head.persistent && !exchange.request.isLast;
     if (requestIsComplete && mayGoOn && leftoverBytes === 0 && this.link.isOpen) {
       this.#state = IDLE;
       if (head.keepAliveSeconds !== undefined) this.keepAliveSeconds = head.keepAliveSeconds;
-      this.#owner.sessionBecameIdle();
+      this.#owner.sessionBecameIdle(atMs);
     } else {
       this.#closeLink();
     }
@@ -439,6 +448,12 @@ export class Session implements LinkReceiver, ContentFlow {
     } else {
       exchange.resolve({ head, content: exchange.collector?.finish() ?? Buffer.alloc(0), trailerSection });
     }
+  }
+
+  /** HOT: a small response is one read, for which one look at the clock is enough. */
+  #cameAtMs(): number {
+    this.#readAtMs ??= performance.now();
+    return this.#readAtMs;
   }
 
   // Failing
