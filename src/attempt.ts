@@ -4,10 +4,11 @@
  *
  * Pure decisions for the loop in connectionpool.ts: what may be tried again there is told by how far an exchange had got.
  */
-import { AuthenticationError } from './auth/authentication-error.js';
+
 import type { BodySource } from './body/source.js';
 import { ExchangeFailure } from './engine/exchange-failure.js';
 import {
+  AuthenticationError,
   annotate,
   ClosedPoolError,
   DecodeError,

@@ -21,7 +21,7 @@
  *     LocationValueError
  *       LocationParseError (location), URLSchemeUnknown (scheme)
  *     IncompleteRead (partial, expected), InvalidChunkLength (length), InvalidHeader, HeaderParsingError,
- *     SSLError, ProxyError, ProxySchemeUnknown, DecodeError, ResponseError, BodyNotHttpLibCompatible,
+ *     AuthenticationError (scheme), SSLError, ProxyError, ProxySchemeUnknown, DecodeError, ResponseError, BodyNotHttpLibCompatible,
  *     UnrewindableBodyError, TimeoutStateError, ResponseNotReadError
  *   HTTPWarning                      what `process.emitWarning` is given
  *     SecurityWarning
@@ -174,6 +174,29 @@ export class ProxyError extends HTTPError {
   constructor(message = '', options: HTTPErrorOptions & { readonly status?: number | null } = {}) {
     super(message, options);
     this.status = options.status ?? null;
+  }
+}
+
+/** A scheme of authentication that we speak. */
+export type AuthScheme = 'basic' | 'bearer' | 'digest' | 'ntlm';
+
+/**
+ * A login could not be carried through: a challenge that is malformed or cannot be answered, a primitive that this Node does not
+ * have, a handshake that the server broke. Sending the request again does not mend it.
+ *
+ * A server that simply refuses the credentials is no error at this level: its 401 is the answer. The message never holds
+ * credentials, nor anything derived from them.
+ */
+export class AuthenticationError extends HTTPError {
+  static {
+    name(AuthenticationError, 'AuthenticationError');
+  }
+
+  readonly scheme: AuthScheme;
+
+  constructor(scheme: AuthScheme, message: string, options: HTTPErrorOptions = {}) {
+    super(message, options);
+    this.scheme = scheme;
   }
 }
 

@@ -2,11 +2,20 @@
  * urllib3 for Node.js: what most users need, by name. Every module of the reference is a subpath as well
  * (`urllib3/poolmanager`, `urllib3/util/retry`, ...). For users only: nothing inside imports it.
  */
+export type { AuthByOrigin } from './auth/by-origin.js';
+export type { Auth, TokenRequest } from './auth/credentials.js';
 export { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool } from './connectionpool.js';
 export * as exceptions from './exceptions.js';
 export { encodeMultipartFormdata } from './filepost.js';
 export { HTTPHeaderDict } from './headers.js';
-export { addLogHandler, addStderrLogger, setLogLevel } from './logging.js';
+export {
+  addLogHandler,
+  addStderrLogger,
+  type LogHandler,
+  type LogLevel,
+  type LogRecord,
+  setLogLevel,
+} from './logging.js';
 export { PoolManager, ProxyManager, proxyFromEnvironment, proxyFromUrl } from './poolmanager.js';
 export { HTTPResponse } from './response.js';
 export { request } from './top-level.js';

@@ -14,7 +14,6 @@
  */
 import type { Socket } from 'node:net';
 import type { Outcome } from './attempt.js';
-import { AuthenticationError } from './auth/authentication-error.js';
 import type {
   AuthConnection,
   AuthHop,
@@ -28,7 +27,7 @@ import type { Authenticators } from './auth/authenticators.js';
 import { type Credentials, resolveAuth } from './auth/credentials.js';
 import type { ConnectionOwner, HTTPConnection } from './connection.js';
 import { ExchangeFailure } from './engine/exchange-failure.js';
-import { HTTPError, NewConnectionError, TimeoutError } from './exceptions.js';
+import { AuthenticationError, HTTPError, NewConnectionError, TimeoutError } from './exceptions.js';
 import { equalsIgnoringCase } from './http1/grammar.js';
 import type { FieldLine } from './http1/request-head.js';
 import { logger } from './logging.js';

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import http from 'node:http';
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, expectTypeOf, test } from 'vitest';
-import { AuthenticationError } from '../src/auth/authentication-error.js';
 import type { AuthByOrigin } from '../src/auth/by-origin.js';
 import { credentialsByOrigin } from '../src/auth/by-origin.js';
 import { type Auth, resolveAuth } from '../src/auth/credentials.js';
@@ -11,6 +10,7 @@ import { connectionFromUrl, HTTPConnectionPool, HTTPSConnectionPool } from '../s
 import { AppEngineManager } from '../src/contrib/appengine.js';
 import { SOCKSProxyManager } from '../src/contrib/socks.js';
 import {
+  AuthenticationError,
   DeadlineExceededError,
   MaxRetryError,
   ProtocolError,

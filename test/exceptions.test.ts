@@ -68,6 +68,7 @@ const TREE: Record<string, { readonly parents: readonly string[]; readonly make:
   InsecurePlatformWarning: { parents: ['SecurityWarning'], make: () => new exceptions.InsecurePlatformWarning('m') },
   SubjectAltNameWarning: { parents: ['SecurityWarning'], make: () => new exceptions.SubjectAltNameWarning('m') },
   SystemTimeWarning: { parents: ['SecurityWarning'], make: () => new exceptions.SystemTimeWarning('m') },
+  AuthenticationError: { parents: ['HTTPError'], make: () => new exceptions.AuthenticationError('ntlm', 'm') },
   DependencyWarning: { parents: ['HTTPWarning'], make: () => new exceptions.DependencyWarning('m') },
   SNIMissingWarning: { parents: ['HTTPWarning'], make: () => new exceptions.SNIMissingWarning('m') },
   TimeoutUnitWarning: { parents: ['HTTPWarning'], make: () => new exceptions.TimeoutUnitWarning('m') },

@@ -3,8 +3,9 @@
  *
  * A function is asked again when a server has refused its token; if it gives another one, the request is sent once more.
  */
+
+import { AuthenticationError } from '../exceptions.js';
 import type { FieldLine } from '../http1/request-head.js';
-import { AuthenticationError } from './authentication-error.js';
 import {
   type Authenticator,
   type AuthHop,

@@ -4,7 +4,7 @@
  *
  * The certificate is hashed with the hash of its own signature, which Node does not tell: the DER is walked just as far.
  */
-import type { AuthScheme } from './authentication-error.js';
+import type { AuthScheme } from '../exceptions.js';
 import { newHash } from './hashes.js';
 
 const PREFIX = 'tls-server-end-point:';

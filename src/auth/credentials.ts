@@ -6,8 +6,8 @@
  * the schemes make of credentials is theirs to know (basic.ts, bearer.ts, digest.ts, ntlm.ts); this file loads none of them.
  */
 import { createHmac, randomBytes } from 'node:crypto';
+import type { AuthScheme } from '../exceptions.js';
 import { describe } from '../excerpt.js';
-import type { AuthScheme } from './authentication-error.js';
 
 /**
  * Sends `username:password` with each request (RFC 7617), without waiting to be asked. Over plain http anyone on the way can

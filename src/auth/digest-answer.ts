@@ -5,7 +5,7 @@
  * came, whatever their charset. Which nonce and which count are used: digest.ts.
  */
 
-import { AuthenticationError } from './authentication-error.js';
+import { AuthenticationError } from '../exceptions.js';
 import type { AuthContent } from './authenticator.js';
 import type { UserPassword } from './credentials.js';
 import type { DigestChallenge } from './digest-challenge.js';

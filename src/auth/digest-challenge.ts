@@ -4,9 +4,10 @@
  * Of the challenges that we can answer the one with the strongest hash is taken, not the first as section 3.7 would have it: an
  * order is easily changed on the way. `domain` is not heeded: an answer never goes to an origin other than the one that asked.
  */
+
+import { AuthenticationError } from '../exceptions.js';
 import { asciiLowerCase } from '../headers.js';
 import { listMembers } from '../http1/grammar.js';
-import { AuthenticationError } from './authentication-error.js';
 import type { Challenge } from './challenges.js';
 import { isAvailable } from './hashes.js';
 

@@ -4,7 +4,7 @@
  * MD5 is the one that can be missing: Node in FIPS mode refuses it, and Digest and NTLM are built on it.
  */
 import { createHash, createHmac, type Hash, type Hmac } from 'node:crypto';
-import { AuthenticationError, type AuthScheme } from './authentication-error.js';
+import { AuthenticationError, type AuthScheme } from '../exceptions.js';
 
 /** A hash to be fed. */
 export function newHash(scheme: AuthScheme, hash: string): Hash {

@@ -7,7 +7,7 @@
  *
  * Parsed from the peer, so nothing is read that the list does not hold, and what a server must not say is refused.
  */
-import { AuthenticationError } from './authentication-error.js';
+import { AuthenticationError } from '../exceptions.js';
 
 /** Identifiers of attributes. */
 export const AV = {

@@ -14,11 +14,10 @@
  * Kerberos, and SPNEGO around the messages, are not spoken. The messages: ntlm-messages.ts; their order: ntlm.ts.
  */
 import { randomBytes } from 'node:crypto';
-import { HTTPError } from '../exceptions.js';
+import { AuthenticationError, HTTPError } from '../exceptions.js';
 import { asciiLowerCase } from '../headers.js';
 import { equalsIgnoringCase } from '../http1/grammar.js';
 import type { FieldLine } from '../http1/request-head.js';
-import { AuthenticationError } from './authentication-error.js';
 import {
   type AuthConnection,
   type Authenticator,

@@ -11,7 +11,7 @@
  * Numbers are little-endian; a field is its length, the same again, and its offset. Pure: no clock, no randomness, no state
  * (ntlm.ts has those). Signing and sealing are not offered, so that nothing needs RC4.
  */
-import { AuthenticationError } from './authentication-error.js';
+import { AuthenticationError } from '../exceptions.js';
 import type { NtlmNames } from './credentials.js';
 import { hmacMd5 } from './hashes.js';
 import { AV, AV_FLAG_MIC, type AvPair, avValue, parseAvPairs, writeAvPairs } from './ntlm-av-pairs.js';

@@ -9,8 +9,7 @@
  * Pure but for the clock and the random source that it is given. The bytes of the messages: ntlm-messages.ts; how they travel
  * in HTTP, and over which connection: ntlm-login.ts.
  */
-import { HTTPError } from '../exceptions.js';
-import { AuthenticationError } from './authentication-error.js';
+import { AuthenticationError, HTTPError } from '../exceptions.js';
 import type { RandomSource } from './authenticator.js';
 import type { NtlmNames } from './credentials.js';
 import { authenticateMessage, negotiateMessage, parseChallengeMessage } from './ntlm-messages.js';

@@ -23,7 +23,7 @@ import { equalsIgnoringCase } from '../http1/grammar.js';
 
 import { splitOptions } from '../pool-options.js';
 
-export { AuthenticationError } from '../auth/authentication-error.js';
+export { AuthenticationError } from '../exceptions.js';
 
 /** What a pool takes beside its user, his password, and where to log in: the options of any pool over TLS but `auth`. */
 export type NTLMConnectionPoolOptions = Omit<HTTPSConnectionPoolOptions, 'auth'>;

@@ -1,8 +1,8 @@
 import { expect, test, vi } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import type { AuthHop, RequestLogin } from '../../src/auth/authenticator.js';
 import { BearerAuthenticator } from '../../src/auth/bearer.js';
 import { type BearerAuth, resolveAuth } from '../../src/auth/credentials.js';
+import { AuthenticationError } from '../../src/exceptions.js';
 
 const ORIGIN = 'https://example.com:443';
 const HOP: AuthHop = { origin: ORIGIN, method: 'GET', target: '/', content: { kind: 'none' } };

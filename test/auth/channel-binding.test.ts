@@ -2,8 +2,8 @@ import { createHash, webcrypto } from 'node:crypto';
 import { X509CertificateGenerator } from '@peculiar/x509';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import { bindingsOf, channelBindingHash } from '../../src/auth/channel-binding.js';
+import { AuthenticationError } from '../../src/exceptions.js';
 
 /** Whether this process is to lack MD5, as a Node in FIPS mode does. */
 const fips = vi.hoisted(() => ({ isOn: false }));

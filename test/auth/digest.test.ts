@@ -1,9 +1,9 @@
 import { describe, expect, test, vi } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import type { AuthContent, AuthHop, AuthResponse, RequestLogin } from '../../src/auth/authenticator.js';
 import { type Challenge, challengeOf, parseChallenges } from '../../src/auth/challenges.js';
 import { type DigestCredentials, resolveAuth } from '../../src/auth/credentials.js';
 import { DigestAuthenticator } from '../../src/auth/digest.js';
+import { AuthenticationError } from '../../src/exceptions.js';
 import { isFieldValue } from '../../src/http1/grammar.js';
 
 /** Hashes that this process is to lack, as a Node in FIPS mode does. */

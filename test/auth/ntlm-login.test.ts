@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import type {
   AuthConnection,
   AuthHop,
@@ -11,7 +10,7 @@ import { channelBindingHash } from '../../src/auth/channel-binding.js';
 import { ownerOf } from '../../src/auth/connection-owners.js';
 import { type NtlmCredentials, resolveAuth } from '../../src/auth/credentials.js';
 import { NtlmAuthenticator } from '../../src/auth/ntlm-login.js';
-import { HTTPError } from '../../src/exceptions.js';
+import { AuthenticationError, HTTPError } from '../../src/exceptions.js';
 
 const ORIGIN = 'http://intranet.example:80';
 const PLACE: AuthPlace = { role: 'origin', origin: ORIGIN };

@@ -1,7 +1,6 @@
 /** The vectors are MS-NLMP's own (section 4.2.4) and, for the MIC and the bindings that it has none for, Chromium's. */
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import { bindingsOf } from '../../src/auth/channel-binding.js';
 import type { NtlmNames } from '../../src/auth/credentials.js';
 import { parseAvPairs, writeAvPairs } from '../../src/auth/ntlm-av-pairs.js';
@@ -12,6 +11,7 @@ import {
   negotiateMessage,
   parseChallengeMessage,
 } from '../../src/auth/ntlm-messages.js';
+import { AuthenticationError } from '../../src/exceptions.js';
 
 const hex = (text: string) => Buffer.from(text.replace(/\s/g, ''), 'hex');
 const NAMES: NtlmNames = { username: 'User', domain: 'Domain', password: 'Password', workstation: 'COMPUTER' };

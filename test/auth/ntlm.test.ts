@@ -1,10 +1,9 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { expect, test, vi } from 'vitest';
-import { AuthenticationError } from '../../src/auth/authentication-error.js';
 import { NtlmHandshake, type NtlmReply } from '../../src/auth/ntlm.js';
 import { responseKey } from '../../src/auth/ntlm-crypto.js';
-import { HTTPError } from '../../src/exceptions.js';
+import { AuthenticationError, HTTPError } from '../../src/exceptions.js';
 
 /** Whether this process is to lack MD5, as a Node in FIPS mode does. */
 const fips = vi.hoisted(() => ({ isOn: false }));
