@@ -66,9 +66,11 @@ export class HeadScanner implements ScannedSection {
     this.#begin('version');
   }
 
-  /** Drops the text of the last section. */
+  /** Drops the last section, and the room for its lines. */
   forget(): void {
     this.text = '';
+    this.lines.length = 0;
+    this.lineCount = 0;
   }
 
   beginTrailers(): void {

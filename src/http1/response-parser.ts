@@ -43,7 +43,8 @@ export class ResponseParser {
 
   readonly #limits: ResponseLimits;
   readonly #scanner: HeadScanner;
-  readonly #chunked: ChunkedScanner;
+  /** Null until a response is chunked: most connections never need it, and each that idles would hold it. */
+  #chunked: ChunkedScanner | null = null;
   #bytes: Buffer = EMPTY;
   #position = 0;
   #end = 0;
@@ -57,7 +58,6 @@ export class ResponseParser {
   constructor(limits: ResponseLimits) {
     this.#limits = limits;
     this.#scanner = new HeadScanner(limits);
-    this.#chunked = new ChunkedScanner(limits, this.#scanner);
   }
 
   /** Bytes pushed that belong to no response asked for. */
@@ -160,7 +160,7 @@ export class ResponseParser {
     if (head.status < 200) return this.#interim(head);
     this.#state = STATE_OF_FRAMING[head.framing.kind];
     if (head.framing.kind === 'length') this.#remaining = head.framing.length;
-    else if (head.framing.kind === 'chunked') this.#chunked.begin();
+    else if (head.framing.kind === 'chunked') this.#chunkedScanner.begin();
     return 'head';
   }
 
@@ -186,7 +186,7 @@ export class ResponseParser {
   }
 
   #nextOfChunked(): ResponseStep {
-    const chunked = this.#chunked;
+    const chunked = this.#chunkedScanner;
     const step = chunked.next(this.#bytes, this.#position, this.#end);
     this.#position = chunked.position;
     if (step === 'content') {
@@ -198,6 +198,11 @@ export class ResponseParser {
       this.#state = 'ended';
     }
     return step;
+  }
+
+  get #chunkedScanner(): ChunkedScanner {
+    this.#chunked ??= new ChunkedScanner(this.#limits, this.#scanner);
+    return this.#chunked;
   }
 
   #content(end: number): ResponseStep {

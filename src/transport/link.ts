@@ -115,20 +115,13 @@ export class Link {
    * waits until all that was there has been read; more will not come, for the connection is gone.
    */
   #outliveFailedWrite(socket: Socket): void {
-    const destroy = socket.destroy.bind(socket);
-    const destroyWhenRead = (bytesReadBefore: number): void => {
-      setImmediate(() => {
-        // Content that is taken slowly waits in the kernel, as it would on a connection that stands.
-        if (socket.isPaused() && !socket.destroyed) socket.once('resume', () => destroyWhenRead(bytesReadBefore));
-        else if (socket.bytesRead === bytesReadBefore) destroy(this.#error ?? undefined);
-        else destroyWhenRead(socket.bytesRead);
-      });
-    };
+    // One closure over it, and no other: every idle connection holds it.
+    const { destroy } = socket;
     socket.destroy = (error?: Error) => {
-      if (this.#error !== null || !isWriteToClosedPeer(error)) return destroy(error);
+      if (this.#error !== null || !isWriteToClosedPeer(error)) return destroy.call(socket, error);
       this.#error = error;
       // Less than any count: the first turn of the loop may have begun before the peer's last bytes came.
-      destroyWhenRead(-1);
+      whenRead(socket, -1, () => destroy.call(socket, error));
       return socket;
     };
   }
@@ -198,6 +191,20 @@ export class Link {
     this.#isDestroyed = true;
     this.#socket?.destroy();
   }
+}
+
+/** Calls back when a turn of the loop has brought no byte more than there were before it. */
+function whenRead(socket: Socket, bytesReadBefore: number, callback: () => void): void {
+  setImmediate(() => {
+    // Content that is taken slowly waits in the kernel, as it would on a connection that stands.
+    if (socket.isPaused() && !socket.destroyed) {
+      socket.once('resume', () => whenRead(socket, bytesReadBefore, callback));
+    } else if (socket.bytesRead === bytesReadBefore) {
+      callback();
+    } else {
+      whenRead(socket, socket.bytesRead, callback);
+    }
+  });
 }
 
 /**
