@@ -207,7 +207,9 @@ export class SSLContext extends ContextSource {
   /** The application protocols to offer (RFC 7301). A pool speaks HTTP/1.1 and takes no context that offers another. */
   setAlpnProtocols(alpnProtocols: readonly string[]): void {
     if (!Array.isArray(alpnProtocols) || !alpnProtocols.every(isProtocolName)) {
-      throw new TypeError('Cannot use ALPN protocols: they must be a list of names of 1 to 255 characters');
+      throw new TypeError(
+        `Cannot use ALPN protocols ${describe(alpnProtocols)}: they must be a list of names of 1 to 255 characters`,
+      );
     }
     this.#alpnProtocols = [...alpnProtocols];
   }

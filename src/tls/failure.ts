@@ -68,8 +68,17 @@ export function handshakeFailure(error: unknown, name: string, chain: Chain): SS
 export function lateFailure(error: unknown): SSLError | undefined {
   const code = codeOf(error);
   if (code === undefined || !code.startsWith('ERR_SSL_')) return undefined;
-  return new SSLError(`TLS failed: ${why(error, [])}`, { cause: error });
+  // It did speak TLS, or there would have been no handshake.
+  const said = NOT_TLS.has(code) ? 'what came is no TLS: it was damaged or put in on its way' : why(error, []);
+  return new SSLError(`TLS failed: ${said}`, { cause: error });
 }
+
+/** OpenSSL's ways to say that what was read is no record of TLS. */
+const NOT_TLS: ReadonlySet<string> = new Set([
+  'ERR_SSL_WRONG_VERSION_NUMBER',
+  'ERR_SSL_PACKET_LENGTH_TOO_LONG',
+  'ERR_SSL_HTTP_REQUEST',
+]);
 
 function phased(error: SSLError): SSLError {
   annotate(error, { phase: 'tls' });
@@ -143,11 +152,8 @@ function unknownIssuer(chain: Chain): string {
 
 /** What went wrong before there was a certificate to look at, by the codes of OpenSSL's alerts and reasons. */
 function ofHandshake(code: string): string | null {
+  if (NOT_TLS.has(code)) return 'the server does not speak TLS on this port, it sent something else (plain text?)';
   switch (code) {
-    case 'ERR_SSL_WRONG_VERSION_NUMBER':
-    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
-    case 'ERR_SSL_HTTP_REQUEST':
-      return 'the server does not speak TLS on this port, it sent something else (plain text?)';
     case 'ERR_SSL_UNSUPPORTED_PROTOCOL':
     case 'ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION':
     case 'ERR_SSL_UNSUPPORTED_SSL_VERSION':

@@ -173,6 +173,9 @@ test('lateFailure() is an SSLError for what TLS says after the handshake, and no
     phase: null,
     message: 'TLS failed: the server requires a certificate of the client (see certFile)',
   });
+  expect(lateFailure(nodeError('ERR_SSL_WRONG_VERSION_NUMBER'))?.message).toBe(
+    'TLS failed: what came is no TLS: it was damaged or put in on its way',
+  );
   for (const other of [nodeError('ECONNRESET'), new Error('x'), null, undefined])
     expect(lateFailure(other)).toBeUndefined();
 });
