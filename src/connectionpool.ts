@@ -231,6 +231,7 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     this.#writer = new MessageWriter(this.scheme, this.host, this.port, passesOn);
     this.#store = new ConnectionStore({
       pool: this,
+      host: this.host,
       maxsize: this.maxsize,
       block: this.block,
       idleTimeout: settings.idleTimeout,

@@ -41,6 +41,7 @@ export interface CallTerms {
 
 const RETRY_LOGGER = 'urllib3.util.retry';
 const POOL_LOGGER = 'urllib3.connectionpool';
+const MANAGER_LOGGER = 'urllib3.poolmanager';
 
 /**
  * What is left of the retries after a failure, once the pause that they ask for is over.
@@ -93,7 +94,7 @@ export interface RedirectTaken {
  * The redirect that a response asks for; null if the redirects are used up and the response is to be returned.
  *
  * @param from - what answered with it
- * @param check - throws where the next URL cannot be gone to; the response is given up then
+ * @param check - of a manager, which may go anywhere: throws where the next URL cannot be gone to, and the response is given up
  */
 export async function takeRedirect(
   attempted: Attempted,
@@ -102,7 +103,7 @@ export async function takeRedirect(
   location: string,
   retries: Retry,
   terms: CallTerms,
-  check: (next: Url) => void = () => {},
+  check: ((next: Url) => void) | null = null,
 ): Promise<RedirectTaken | null> {
   // First: who has no redirects left gets the response, wherever it points to.
   const left = await spend(attempted, response, retries, retries.raiseOnRedirect, null);
@@ -110,7 +111,7 @@ export async function takeRedirect(
   let url: Url;
   try {
     url = joinUrl(from, location);
-    check(url);
+    check?.(url);
     // Before anybody waits: only a 303 goes on without the content.
     if (response.status !== 303) assertUnspent(attempted);
   } catch (error) {
@@ -118,9 +119,7 @@ export async function takeRedirect(
     throw error;
   }
   tellOfIncrement(attempted, left);
-  if (logger.isDebug) {
-    logger.debug(POOL_LOGGER, `Redirecting ${withoutUserinfo(from.url)} -> ${withoutUserinfo(url.url)}`);
-  }
+  tellOfRedirect(from, url, check !== null);
   await response.drainConn();
   terms.watch?.current?.enter('backoff');
   await left.sleepForRetry(response, sleepOptions(terms));
@@ -177,6 +176,14 @@ function statusFailure({ status }: HTTPResponse): ResponseError {
 
 function tellOfIncrement({ target }: Attempted, left: Retry): void {
   if (logger.isDebug) logger.debug(RETRY_LOGGER, `Incremented Retry for (url='${withoutUserinfo(target)}'): ${left}`);
+}
+
+/** As in the reference: that a request leaves for elsewhere is of interest to more people. */
+function tellOfRedirect(from: Url, to: Url, isOfManager: boolean): void {
+  if (!(isOfManager ? logger.isInfo : logger.isDebug)) return;
+  const line = `Redirecting ${withoutUserinfo(from.url)} -> ${withoutUserinfo(to.url)}`;
+  if (isOfManager) logger.info(MANAGER_LOGGER, line);
+  else logger.debug(POOL_LOGGER, line);
 }
 
 /** The pause before a retry, told once it is over: how long it takes, only a clock knows. */

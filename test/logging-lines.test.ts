@@ -77,7 +77,7 @@ test('a pool that is full says what it discards', async () => {
   await using pool = new HTTPConnectionPool('127.0.0.1', { port: server.port, maxsize: 1 });
   await Promise.all([pool.request('GET', '/'), pool.request('GET', '/')]);
   expect(said(server).filter((line) => line.startsWith('warning'))).toEqual([
-    `warning ${POOL} Connection pool is full, discarding connection: HTTPConnectionPool(host='127.0.0.1', port=PORT)`,
+    `warning ${POOL} Connection pool is full, discarding connection: 127.0.0.1. Connection pool size: 1`,
   ]);
 });
 
@@ -98,6 +98,17 @@ test('a failure is a warning, with what is left of the retries', async () => {
   ]);
 });
 
+test('a number of retries says what it became, and a redirect within a pool is told to those who debug', async () => {
+  await using server = await faultyServer(({ index }) => ({
+    write: index === 0 ? answer(301, '', 'Location: /b\r\n') : answer(200, ''),
+    after: 'go on',
+  }));
+  await using pool = new HTTPConnectionPool('127.0.0.1', { port: server.port });
+  await pool.request('GET', '/a', { retries: 3 });
+  expect(said(server)[0]).toBe(`debug ${RETRY} Converted retries value: 3 -> ${spent(3)}`);
+  expect(said(server)).toContain(`debug ${POOL} Redirecting http://127.0.0.1:PORT/a -> http://127.0.0.1:PORT/b`);
+});
+
 test('a status that is retried, and a redirect, each say so', async () => {
   const answers = [answer(503, ''), answer(302, '', 'Location: /b?api_key=s3cret\r\n'), answer(200, '')];
   await using server = await faultyServer(({ index }) => ({ write: answers[index] ?? '', after: 'go on' }));
@@ -112,7 +123,7 @@ test('a status that is retried, and a redirect, each say so', async () => {
     `debug ${POOL} http://127.0.0.1:PORT "GET /a HTTP/1.1" 302 0`,
     `debug ${RETRY} Incremented Retry for (url='/a'): ${spent(1, 'connect=null, read=null, redirect=0, status=0')}`,
     expect.stringMatching(
-      /^debug urllib3\.connectionpool Redirecting http:\/\/(\*\*\*@)?127\.0\.0\.1:PORT\/a -> http:\/\/(\*\*\*@)?127\.0\.0\.1:PORT\/b\?api_key=\*\*\*$/,
+      /^info urllib3\.poolmanager Redirecting http:\/\/(\*\*\*@)?127\.0\.0\.1:PORT\/a -> http:\/\/(\*\*\*@)?127\.0\.0\.1:PORT\/b\?api_key=\*\*\*$/,
     ),
     `debug ${POOL} http://127.0.0.1:PORT "GET /b?api_key=*** HTTP/1.1" 200 0`,
   ]);

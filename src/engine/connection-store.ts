@@ -29,6 +29,8 @@ export interface StoredConnection {
 
 export interface StoreOptions<C> {
   readonly pool: PoolDescription;
+  /** For log lines. */
+  readonly host: string;
   readonly maxsize: number;
   readonly block: boolean;
   /** Seconds for which an idle connection is kept; null keeps it until its server closes it. */
@@ -157,8 +159,9 @@ export class ConnectionStore<C extends StoredConnection> {
 
   #discard(connection: C): void {
     if (logger.isWarning) {
-      const { pool } = this.#options;
-      logger.warning('urllib3.connectionpool', `Connection pool is full, discarding connection: ${pool}`);
+      const { host, maxsize } = this.#options;
+      const line = `Connection pool is full, discarding connection: ${host}. Connection pool size: ${maxsize}`;
+      logger.warning('urllib3.connectionpool', line);
     }
     connection.close();
   }

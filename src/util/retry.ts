@@ -25,6 +25,7 @@ import {
 } from '../exceptions.js';
 import { describe, excerpt } from '../excerpt.js';
 import { withoutOuterBlanks } from '../http1/grammar.js';
+import { logger } from '../logging.js';
 import { tryParseHttpDate } from './http-date.js';
 import {
   asciiUpperCase,
@@ -214,7 +215,9 @@ export class Retry {
     const given = retries === undefined ? fallback : retries;
     if (given === undefined) return this.DEFAULT;
     if (given instanceof Retry) return given;
-    return new this(given, { redirect: redirect === false ? false : null });
+    const converted = new this(given, { redirect: redirect === false ? false : null });
+    if (logger.isDebug) logger.debug('urllib3.util.retry', `Converted retries value: ${given} -> ${converted}`);
+    return converted;
   }
 
   /** What has happened, in order. */

@@ -39,6 +39,7 @@ function storeOf(options: Partial<StoreOptions<Fake>> = {}): { store: Connection
   const made: Fake[] = [];
   const store: ConnectionStore<Fake> = new ConnectionStore<Fake>({
     pool: { toString: () => 'a pool' },
+    host: 'a.test',
     maxsize: 2,
     block: true,
     idleTimeout: 60,
