@@ -10,7 +10,6 @@
  * pool of the proxy itself, which passes it on; the rest to pools of their own, whose connections are tunnels. So whatever
  * chooses a pool, redirects too, goes through the proxy.
  */
-import { AuthenticationError } from './auth/authentication-error.js';
 import type { Login } from './auth/authenticator.js';
 import { type AuthByOrigin, credentialsByOrigin } from './auth/by-origin.js';
 import type { Credentials } from './auth/credentials.js';
@@ -24,7 +23,13 @@ import {
   type HTTPSConnectionPoolOptions,
   portByScheme,
 } from './connectionpool.js';
-import { addCallers, LocationValueError, ProxySchemeUnknown, URLSchemeUnknown } from './exceptions.js';
+import {
+  AuthenticationError,
+  addCallers,
+  LocationValueError,
+  ProxySchemeUnknown,
+  URLSchemeUnknown,
+} from './exceptions.js';
 import { describe, withoutUserinfo } from './excerpt.js';
 import { fieldLines, type HeadersInput, HTTPHeaderDict } from './headers.js';
 import { checkMethod } from './http1/request-head.js';
