@@ -45,6 +45,24 @@ export function ownOptions<T extends object>(options: T): T {
   return Object.assign(Object.create(null), options);
 }
 
+/**
+ * As {@link ownOptions}, for a call that checks each option itself: a misspelt one is refused.
+ *
+ * @param names - every option: the compiler demands them all
+ */
+export function knownOptions<T extends object>(
+  owner: string,
+  options: T,
+  names: { readonly [K in keyof T]-?: true },
+): T {
+  const own = ownOptions(options);
+  for (const name of Object.keys(own)) {
+    if (!Object.hasOwn(names, name))
+      throw new TypeError(`Cannot use option ${describe(name)}: ${owner} has no such option`);
+  }
+  return own;
+}
+
 function isOptionOf<T>(rules: Rules<T>, name: string): name is keyof T & string {
   return Object.hasOwn(rules, name);
 }

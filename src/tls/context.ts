@@ -10,7 +10,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { describe } from '../excerpt.js';
-import { boolean, ownOptions, textOrNull } from '../options.js';
+import { boolean, knownOptions, ownOptions, textOrNull } from '../options.js';
 import { type AuthoritySource, authorities, defaultAuthorities } from './authorities.js';
 import { tlsConfiguration } from './configuration.js';
 import { type Credentials, credentials, type Password } from './credentials.js';
@@ -60,6 +60,8 @@ export interface VerifyLocations {
   readonly caData?: PemSource | null | undefined;
 }
 
+const LOCATIONS = { caFile: true, caPath: true, caData: true } as const;
+
 /** What {@link SSLContext.wrapSocket} takes beside the socket. */
 export interface WrapSocketOptions {
   /** @defaultValue false, and nothing else: this is a client */
@@ -73,6 +75,14 @@ export interface WrapSocketOptions {
   /** Aborting it gives the handshake up. */
   readonly signal?: AbortSignal | null | undefined;
 }
+
+const WRAP_OPTIONS = {
+  serverSide: true,
+  doHandshakeOnConnect: true,
+  suppressRaggedEofs: true,
+  serverHostname: true,
+  signal: true,
+} as const;
 
 /**
  * Settings of TLS that several pools can share.
@@ -162,7 +172,7 @@ export class SSLContext extends ContextSource {
 
   /** Trusts Node's own authorities: Mozilla's, with those of NODE_EXTRA_CA_CERTS. */
   loadDefaultCerts(options: { readonly purpose?: 'serverAuth' | undefined } = {}): void {
-    const { purpose = 'serverAuth' } = ownOptions(options);
+    const { purpose = 'serverAuth' } = knownOptions('loadDefaultCerts()', options, { purpose: true });
     if (purpose !== 'serverAuth') {
       throw new TypeError(
         `Cannot use purpose ${describe(purpose)}: it must be "serverAuth", servers are what we verify`,
@@ -177,7 +187,8 @@ export class SSLContext extends ContextSource {
    * @throws TypeError if nothing is given, {@link SSLError} for what cannot be read or holds no certificate
    */
   loadVerifyLocations(locations: VerifyLocations): void {
-    const { caFile = null, caPath = null, caData = null } = ownOptions(locations);
+    const given = knownOptions('loadVerifyLocations()', locations, LOCATIONS);
+    const { caFile = null, caPath = null, caData = null } = given;
     const loaded = [...(authorities(caFile, caPath) ?? []), ...(authorities(caData, null) ?? [])];
     if (loaded.length === 0)
       throw new TypeError('Cannot load no locations: one of caFile, caPath and caData is needed');
@@ -193,7 +204,7 @@ export class SSLContext extends ContextSource {
     certFile: PemSource,
     options: { readonly keyFile?: PemSource | null | undefined; readonly password?: Password | null | undefined } = {},
   ): void {
-    const { keyFile, password } = ownOptions(options);
+    const { keyFile, password } = knownOptions('loadCertChain()', options, { keyFile: true, password: true });
     this.#credentials = credentials({ certFile, keyFile, keyPassword: password });
   }
 
@@ -208,7 +219,7 @@ export class SSLContext extends ContextSource {
   setAlpnProtocols(alpnProtocols: readonly string[]): void {
     if (!Array.isArray(alpnProtocols) || !alpnProtocols.every(isProtocolName)) {
       throw new TypeError(
-        `Cannot use ALPN protocols ${describe(alpnProtocols)}: they must be a list of names of 1 to 255 characters`,
+        `Cannot use ALPN protocols ${describe(alpnProtocols)}: they must be a list of names of 1 to 255 bytes`,
       );
     }
     this.#alpnProtocols = [...alpnProtocols];
@@ -230,7 +241,7 @@ export class SSLContext extends ContextSource {
    * @throws TypeError without `serverHostname` while `checkHostname` is on; {@link SSLError} from the handshake
    */
   async wrapSocket(sock: Duplex, options: WrapSocketOptions = {}): Promise<TLSSocket> {
-    const given = ownOptions(options);
+    const given = knownOptions('wrapSocket()', options, WRAP_OPTIONS);
     refuseOtherThan('serverSide', given.serverSide, false, 'this is a client');
     refuseOtherThan('doHandshakeOnConnect', given.doHandshakeOnConnect, true, 'Node begins the handshake at once');
     refuseOtherThan(
@@ -284,13 +295,23 @@ export interface Urllib3ContextOptions {
   readonly sslMaximumVersion?: TlsVersionName | null | undefined;
 }
 
+const CONTEXT_OPTIONS = {
+  sslVersion: true,
+  certReqs: true,
+  options: true,
+  ciphers: true,
+  sslMinimumVersion: true,
+  sslMaximumVersion: true,
+} as const;
+
 /**
  * A context with the settings that this library would choose: TLS 1.2 and 1.3, verification on, no authorities yet.
  *
  * @see Reference, "urllib3.util.ssl_wrap_socket"
  */
 export function createUrllib3Context(options: Urllib3ContextOptions = {}): SSLContext {
-  const { sslVersion, certReqs, options: bits, ciphers, sslMinimumVersion, sslMaximumVersion } = ownOptions(options);
+  const given = knownOptions('createUrllib3Context()', options, CONTEXT_OPTIONS);
+  const { sslVersion, certReqs, options: bits, ciphers, sslMinimumVersion, sslMaximumVersion } = given;
   if (sslVersion != null && (sslMinimumVersion != null || sslMaximumVersion != null)) {
     throw new TypeError('Cannot use sslVersion together with sslMinimumVersion or sslMaximumVersion');
   }
@@ -364,7 +385,7 @@ function refuseOtherThan(name: string, value: unknown, only: boolean, why: strin
 }
 
 function isProtocolName(name: unknown): boolean {
-  return typeof name === 'string' && name.length > 0 && name.length < 256;
+  return typeof name === 'string' && name !== '' && Buffer.byteLength(name) <= 255;
 }
 
 function checkedOptions(options: unknown): number {

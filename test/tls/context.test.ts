@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import { afterAll, describe, expect, test } from 'vitest';
 import { SSLError } from '../../src/exceptions.js';
 import {
@@ -127,10 +127,26 @@ describe('SSLContext', () => {
       settings: { ciphers: 'ECDHE-ECDSA-AES128-GCM-SHA256' },
       alpnProtocols: ['http/1.1', 'h2'],
     });
-    for (const wrong of ['h2', [''], ['x'.repeat(256)], [5]]) {
+    for (const wrong of ['h2', [''], ['x'.repeat(256)], ['é'.repeat(128)], [5]]) {
       expect(() => call(context, 'setAlpnProtocols', wrong)).toThrow(TypeError);
     }
     expect(() => context.setNpnProtocols(['http/1.1'])).toThrow(/NPN.*ALPN/);
+  });
+
+  test('refuses an option that there is not: a misspelt one must not be ignored', async () => {
+    const context = new SSLContext();
+    const misspelt = {
+      loadDefaultCerts: [{ purpos: 'serverAuth' }],
+      loadVerifyLocations: [{ caData: root.pem, caFil: '/nowhere' }],
+      loadCertChain: [client.chain + client.key, { keyfile: '/nowhere' }],
+    };
+    for (const [method, args] of Object.entries(misspelt)) {
+      expect(() => call(context, method, ...args), method).toThrow(/Cannot use option "(purpos|caFil|keyfile)"/);
+    }
+    const wrapping = call(context, 'wrapSocket', new Duplex(), { serverHostname: 'a.test', serverHostName: 'b.test' });
+    await expect(wrapping).rejects.toThrow('Cannot use option "serverHostName": wrapSocket() has no such option');
+    const options: object = { sslMinVersion: 'TLSv1.3' };
+    expect(() => createUrllib3Context(options)).toThrow('Cannot use option "sslMinVersion"');
   });
 
   test('refuses values of another type when it is used', () => {
