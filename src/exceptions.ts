@@ -643,8 +643,10 @@ export function addCallers(error: unknown): void {
   if (typeof Error.captureStackTrace !== 'function') return;
   const here: { stack?: string } = {};
   Error.captureStackTrace(here, addCallers);
+  // A program may have stacks prepared as something else.
+  if (typeof here.stack !== 'string') return;
   const known = new Set(error.stack.split('\n'));
-  const callers = (here.stack ?? '').split('\n').slice(1);
+  const callers = here.stack.split('\n').slice(1);
   const missing = callers.filter((line) => !known.has(line));
   // Where the last of them is known, this error was made below the same callers: only the inner lines differ.
   const last = callers.at(-1);

@@ -347,6 +347,18 @@ describe('addCallers()', () => {
     expect(bare.stack).toBeUndefined();
   });
 
+  test('leaves stacks that a program has prepared as something else', async () => {
+    const error = new HTTPError('m');
+    expect(error.stack).toContain('HTTPError: m');
+    const { prepareStackTrace } = Error;
+    Error.prepareStackTrace = (_error, sites) => sites;
+    try {
+      expect(await theCallerWhoWaits(() => error)).toBe(error);
+    } finally {
+      Error.prepareStackTrace = prepareStackTrace;
+    }
+  });
+
   test('adds nothing where stacks are switched off', async () => {
     const { stackTraceLimit } = Error;
     Error.stackTraceLimit = 0;
