@@ -122,7 +122,7 @@ export async function takeRedirect(
   tellOfRedirect(from, url, check !== null);
   await response.drainConn();
   terms.watch?.current?.enter('backoff');
-  await left.sleepForRetry(response, sleepOptions(terms));
+  if (left.respectRetryAfterHeader) await left.sleepForRetry(response, sleepOptions(terms));
   return { retries: left, url };
 }
 

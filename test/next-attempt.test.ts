@@ -274,4 +274,14 @@ describe('takeRedirect()', () => {
     expect((await taking)?.url.path).toBe('/y');
     expect(attempt.phases()).toMatchObject([{ phase: 'backoff', seconds: expect.closeTo(3, 3) }]);
   });
+
+  test.each(['21600', 'soon'])(
+    'does not look at a Retry-After "%s" that is not to be respected',
+    async (retryAfter) => {
+      const moved = response(302, { Location: '/y', 'Retry-After': retryAfter });
+      const retries = new Retry(3, { respectRetryAfterHeader: false });
+      const taken = await takeRedirect(attempted(), HERE, moved, '/y', retries, TERMS);
+      expect(taken?.url.path).toBe('/y');
+    },
+  );
 });
