@@ -96,7 +96,7 @@ export interface ProxyManagerOptions extends Omit<PoolManagerOptions, 'proxy'> {
   readonly proxyHeaders?: HeadersInput | null | undefined;
   /**
    * What TLS with an https proxy is made of, in place of this manager's `caCerts` and `caCertDir`; of this manager's other
-   * options on TLS, none counts for the proxy.
+   * options on TLS, none counts for the proxy. With an http proxy there is no TLS, and neither this nor the next two matter.
    */
   readonly proxySslContext?: TlsOptions['sslContext'];
   /** The name that the proxy's certificate must be for, in place of its host's; false for any. */
@@ -476,8 +476,10 @@ export class ProxyManager extends PoolManager {
       assertHostname: proxyAssertHostname,
       assertFingerprint: proxyAssertFingerprint,
     };
+    // For an http proxy too, which has no use for it: what cannot be used is told whatever the URL says.
+    const tls = tlsConfiguration(proxyTls);
     const config: ProxyConfig = {
-      tls: proxy.url.scheme === 'https' ? tlsConfiguration(proxyTls) : null,
+      tls: proxy.url.scheme === 'https' ? tls : null,
       useForwardingForHttps: boolean('useForwardingForHttps', useForwardingForHttps ?? false),
     };
     super({ ...rest, _proxy: proxy.url, _proxyHeaders: proxy.lines, _proxyConfig: config });

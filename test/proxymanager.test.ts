@@ -112,9 +112,12 @@ describe('ProxyManager, its proxy', () => {
     expect(() => new ProxyManager('http://a.test', options)).toThrow(error as new () => Error);
   });
 
-  test('bad options on TLS with an https proxy are refused when the manager is made', () => {
-    expect(() => new ProxyManager('https://a.test', { proxyAssertFingerprint: 'x' })).toThrow(SSLError);
-    expect(() => new ProxyManager('https://a.test', { caCerts: '/nowhere' })).toThrow(SSLError);
+  test.each(['http', 'https'])('bad options on TLS with an %s proxy are refused when the manager is made', (scheme) => {
+    const make = (options: object) => () => new ProxyManager(`${scheme}://a.test`, options);
+    expect(make({ proxyAssertFingerprint: 'x' })).toThrow(SSLError);
+    expect(make({ proxyAssertHostname: true })).toThrow(TypeError);
+    expect(make({ proxySslContext: {} })).toThrow(TypeError);
+    expect(make({ caCerts: '/nowhere' })).toThrow(SSLError);
   });
 
   test('proxyHeaders is a copy, with the credentials of the URL unless the caller gave some', () => {
