@@ -23,7 +23,7 @@ export {
   SOCKSHTTPSConnectionPool,
   type SOCKSHTTPSConnectionPoolOptions,
 } from './socks/pools.js';
-export { type SOCKSOptions, SocksRoute } from './socks/route.js';
+export type { SOCKSOptions, SocksRoute } from './socks/route.js';
 
 /** What {@link SOCKSProxyManager} takes beside those of {@link PoolManager}. */
 export interface SOCKSProxyManagerOptions extends Omit<PoolManagerOptions, 'proxy'>, SOCKSLoginOptions {}
