@@ -141,18 +141,8 @@ export class AttemptWatch extends AttemptClock {
     if (this.#isOver) return;
     this.#isOver = true;
     if (error === null) this.#publishEnd();
-    else this.failed(error);
+    else this.#publishError(error);
     this.onOver?.();
-  }
-
-  /** The attempt came to nothing, before or in the exchange. */
-  failed(error: unknown): void {
-    this.#isOver = true;
-    if (this.#outcome !== null) return;
-    this.#outcome = nameOf(error);
-    if (!channels.requestError.hasSubscribers) return;
-    const connectionId = this.#connectionId;
-    channels.requestError.publish({ ...this.#event, connectionId, error, duration: this.#duration });
   }
 
   /** Another attempt follows, after so many seconds of waiting. */
@@ -172,6 +162,14 @@ export class AttemptWatch extends AttemptClock {
 
   get #duration(): number {
     return (performance.now() - this.beganMs) / 1000;
+  }
+
+  /** The attempt came to nothing, before or in the exchange. */
+  #publishError(error: unknown): void {
+    this.#outcome = nameOf(error);
+    if (!channels.requestError.hasSubscribers) return;
+    const connectionId = this.#connectionId;
+    channels.requestError.publish({ ...this.#event, connectionId, error, duration: this.#duration });
   }
 
   #publishEnd(): void {

@@ -287,7 +287,7 @@ export class TimeoutStateError extends HTTPError {
   }
 }
 
-/** A timeout passed: catches {@link ConnectTimeoutError} and {@link ReadTimeoutError} alike. */
+/** A timeout passed: catches {@link ConnectTimeoutError}, {@link ReadTimeoutError} and {@link DeadlineExceededError} alike. */
 export class TimeoutError extends HTTPError {
   static {
     name(TimeoutError, 'TimeoutError');

@@ -53,7 +53,7 @@ describe('CallWatch with a deadline', () => {
     const first = watch.begin(SUBJECT, POOL);
     first.enter('connect');
     vi.advanceTimersByTime(500);
-    first.failed(new ProtocolError('broken'));
+    first.over(new ProtocolError('broken'));
     first.enter('backoff');
     vi.advanceTimersByTime(1_000);
     watch.begin({ method: 'PUT', url: 'http://b.test/' }, POOL).enter('wait');
@@ -159,7 +159,7 @@ describe('AttemptWatch', () => {
     const attempt = new AttemptWatch(EVENT);
     const error = new ProtocolError('broken');
     attempt.over(error);
-    attempt.failed(new Error('late'));
+    attempt.over(new Error('late'));
     attempt.over(null);
     expect(errors).toEqual([{ ...EVENT, connectionId: null, error, duration: 0 }]);
     expect(ends).toEqual([]);
@@ -205,7 +205,7 @@ describe('AttemptWatch', () => {
     attempt.over(null);
     attempt.retried(null, 503, 0);
     attempt.redirected(302, '/', 'GET');
-    new AttemptWatch(EVENT).failed(new Error());
+    new AttemptWatch(EVENT).over(new Error());
     expect(publish).not.toHaveBeenCalled();
     publish.mockRestore();
   });

@@ -3,9 +3,9 @@
  *
  * A `Retry` is a frozen value: counters that are left, rules, and the history of what happened. Each attempt that fails
  * makes the next value with `increment()`, which is also where an error is given to one counter (connect, read, redirect,
- * status or other) and where exhaustion is raised. The loop that attempts, and the drain of the response before it, are in
- * connectionpool.ts; what a redirect does to method and headers is in poolmanager.ts; the options and how they are checked
- * are in retry-options.ts.
+ * status or other) and where exhaustion is raised. The loop that attempts is in connectionpool.ts, what comes between two
+ * attempts (log lines, the drain of the response, the pause) in next-attempt.ts; what a redirect does to method and headers
+ * is in redirect.ts; the options and how they are checked are in retry-options.ts.
  *
  * Retry-After is either a number of seconds or an HTTP-date (RFC 9110 sections 10.2.3 and 5.6.7), and it comes from the
  * peer: it is read in linear time, capped by `retryAfterMax`, and every wait ends when the caller's signal aborts.

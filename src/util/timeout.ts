@@ -35,7 +35,7 @@ export interface TimeoutOptions {
   /**
    * Seconds to wait between two reads of the response; `null` waits for ever.
    *
-   * Counts from the last byte received, so a server that trickles can hold a request open: bound that with an AbortSignal.
+   * Counts from the last byte received, so a server that trickles can hold a request open: bound that with a `deadline`.
    *
    * @defaultValue Timeout.DEFAULT_TIMEOUT
    * @throws {@link ReadTimeoutError} from the request, or from `read()` while streaming
