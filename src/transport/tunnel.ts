@@ -3,12 +3,13 @@
  *
  * The answer is read by the codec of all responses, with its limits; after a 2xx the next byte is the target's, whatever the
  * fields announce. Any other answer is the proxy's own and never comes to light as a response: of it an error tells the
- * status and how its content begins. The proxy's fields are written here and nowhere else, the request's never.
+ * status and how its content begins, without credentials that are repeated in it. The proxy's fields are written here and nowhere else, the request's never.
  *
  * The socket is an ordinary one, read as a stream: nobody knows beforehand how much of what comes belongs to the answer.
  * How it comes to be connected to the proxy is the connection's business.
  */
 import type { Socket } from 'node:net';
+import { CREDENTIAL_FIELDS } from '../credential-fields.js';
 import { ProxyError } from '../exceptions.js';
 import { excerpt } from '../excerpt.js';
 import { equalsIgnoringCase } from '../http1/grammar.js';
@@ -49,7 +50,7 @@ export async function openTunnel(
 ): Promise<void> {
   const authority = authorityOf(target);
   try {
-    await bounded(new Consent(socket, authority, connectHead(authority, lines), limits), bounds);
+    await bounded(new Consent(socket, authority, lines, limits), bounds);
   } catch (error) {
     socket.destroy();
     throw error;
@@ -75,7 +76,7 @@ type Event = 'readable' | 'end' | 'error' | 'close';
 class Consent implements Wait<void> {
   readonly #socket: Socket;
   readonly #authority: string;
-  readonly #head: string;
+  readonly #lines: readonly FieldLine[];
   readonly #parser: ResponseParser;
   readonly #content: Buffer[] = [];
   #contentBytes = 0;
@@ -83,10 +84,10 @@ class Consent implements Wait<void> {
   #refusalTimer: NodeJS.Timeout | undefined;
   #listeners: [event: Event, listener: (error?: Error) => void][] = [];
 
-  constructor(socket: Socket, authority: string, head: string, limits: ResponseLimits) {
+  constructor(socket: Socket, authority: string, lines: readonly FieldLine[], limits: ResponseLimits) {
     this.#socket = socket;
     this.#authority = authority;
-    this.#head = head;
+    this.#lines = lines;
     this.#parser = new ResponseParser(limits);
   }
 
@@ -102,7 +103,7 @@ class Consent implements Wait<void> {
     ];
     for (const [event, listener] of this.#listeners) this.#socket.on(event, listener);
     this.#parser.begin('CONNECT');
-    this.#socket.write(this.#head, 'latin1');
+    this.#socket.write(connectHead(this.#authority, this.#lines), 'latin1');
   }
 
   stop(): void {
@@ -164,8 +165,8 @@ class Consent implements Wait<void> {
   #refused(): ProxyError | null {
     if (this.#refusal === null) return null;
     const { status, reason, contentEncoding } = this.#refusal;
-    const says = contentEncoding === undefined ? textOf(this.#content) : '';
-    const answer = `${status}${reason === '' ? '' : ` ${excerpt(reason)}`}`;
+    const says = contentEncoding === undefined ? withoutCredentials(textOf(this.#content), this.#lines) : '';
+    const answer = `${status}${reason === '' ? '' : ` ${excerpt(withoutCredentials(reason, this.#lines))}`}`;
     const message = `Tunnel connection failed: the proxy answered ${answer} to CONNECT ${this.#authority}`;
     return new ProxyError(says === '' ? message : `${message}, with ${excerpt(says)}`, { status });
   }
@@ -174,6 +175,18 @@ class Consent implements Wait<void> {
     const message = `Tunnel connection failed: the proxy closed the connection after CONNECT ${this.#authority}`;
     return new ProxyError(cause === undefined ? message : `${message}: ${cause.message}`, { cause });
   }
+}
+
+/** Some error pages show the request that they are for, and errors end up in logs (SEC-083). */
+function withoutCredentials(text: string, lines: readonly FieldLine[]): string {
+  let shown = text;
+  for (const [name, value] of lines) {
+    if (!CREDENTIAL_FIELDS.some((field) => equalsIgnoringCase(name, field.toLowerCase()))) continue;
+    // Of `Basic dXNlcjpwYXNz`, the second part alone is as good.
+    for (const secret of [value, value.replace(/^\S+ +/, '')])
+      if (secret !== '') shown = shown.replaceAll(secret, '***');
+  }
+  return shown;
 }
 
 /** The title of a page, for the text of one begins with declarations and styles; else the text; as one line. */

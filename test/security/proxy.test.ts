@@ -400,7 +400,7 @@ describe('SEC-083 (CVE-2026-48615, CVE-2015-3448): the password of a proxy', () 
     ['an answer that is none', { onConnect: () => 'nonsense\r\n\r\n' }],
     [
       'an answer that repeats the request',
-      { onConnect: (head) => `HTTP/1.1 403 No\r\nContent-Length: 8\r\nX: ${head.length}\r\n\r\nrefused.` },
+      { onConnect: (head) => `HTTP/1.1 403 ${encoded}\r\nContent-Length: ${head.length}\r\n\r\n${head}` },
     ],
     ['a failed handshake of TLS', { onConnect: () => `HTTP/1.1 200 OK\r\n\r\n${ok('no TLS')}` }],
   ])('is in no rendering of an error: %s', async (_name, options) => {

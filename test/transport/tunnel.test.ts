@@ -229,6 +229,20 @@ describe('openTunnel() reports a refusal as a ProxyError', () => {
     expect(error).toMatchObject({ status: 403, message: expect.stringContaining(', with "no"') });
   });
 
+  test('without the credentials that it repeats, and with all else (SEC-083)', async () => {
+    const content = 'Basic eDp5? eDp5! of a=b; c=d, X: x';
+    const answer = `HTTP/1.1 403 of a=b; c=d\r\nContent-Length: ${content.length}\r\n\r\n${content}`;
+    const lines: FieldLine[] = [
+      ['proxy-authorization', 'Basic eDp5'],
+      ['Cookie', 'a=b; c=d'],
+      ['X-Api-Key', ''],
+      ['X', 'x'],
+    ];
+    expect(await failure(answers(answer), { lines })).toMatchObject({
+      message: expect.stringContaining('403 "of ***" to CONNECT a.test:443, with "***? ***! of ***, X: x"'),
+    });
+  });
+
   test('whose content is cut', async () => {
     const error = await failure(async (connection) => {
       await connection.request();
