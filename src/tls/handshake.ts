@@ -214,7 +214,7 @@ function begun(socket: TLSSocket, attempt: Attempt): TLSSocket {
   return socket;
 }
 
-/** HOT: assigned and not deleted, for V8 keeps what an object has lost properties of as a slow table: 8 % of a small GET. */
+/** HOT: assigned and not deleted, for V8 keeps an object that has lost a property as a slow table, and this one is asked at every write. */
 function restoreDestroy(socket: Socket): void {
   socket.destroy = tls.TLSSocket.prototype.destroy;
 }
