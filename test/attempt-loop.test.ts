@@ -129,3 +129,11 @@ describe('content that cannot be decoded names the peer, and whoever asked for i
     expect((error as Error).stack).toContain('whoeverAsked');
   });
 });
+
+test('PoolManager refuses a retryBudget that is none, before anything is asked for', () => {
+  // A caller without types.
+  const options = { retryBudget: { ratio: 0.2 } } as unknown as ConstructorParameters<typeof PoolManager>[0];
+  expect(() => new PoolManager(options)).toThrow(
+    new TypeError('Cannot use retryBudget an object (Object): it must be a RetryBudget, or null for none'),
+  );
+});
