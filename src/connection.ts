@@ -42,6 +42,7 @@ import {
   positiveInteger,
   type Rules,
   resolveOptions,
+  signalOrNull,
 } from './options.js';
 import { HTTPResponse } from './response.js';
 import { AttemptClock } from './timings.js';
@@ -138,11 +139,32 @@ export const CONNECTION_DEFAULTS: ConnectionSettings = Object.freeze({
   _route: null,
 });
 
+interface ConnectSettings {
+  /** undefined takes the connection's own. */
+  readonly timeout: TimeoutValue | undefined;
+  readonly signal: AbortSignal | null;
+  readonly enter: ConnectBounds['enter'];
+}
+
+const CONNECT_RULES: Rules<ConnectSettings> = {
+  timeout: (_name, value) => new Timeout({ connect: checkedElsewhere<TimeoutValue>(_name, value) }).connect,
+  signal: signalOrNull,
+  enter: functionOrNull,
+};
+
+const CONNECT_DEFAULTS: ConnectSettings = Object.freeze({ timeout: undefined, signal: null, enter: null });
+
+const REQUEST_RULES: Rules<ConnectionRequestOptions> = {
+  body: checkedElsewhere,
+  headers: checkedElsewhere,
+  signal: signalOrNull,
+};
+
 /** What a single connection, without a pool, takes with a request. */
 export interface ConnectionRequestOptions {
   readonly body?: RequestBody | null | undefined;
   readonly headers?: HeadersInput | null | undefined;
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: AbortSignal | null | undefined;
 }
 
 /** Where a socket is to lead: this connection's host, or a proxy. */
@@ -312,19 +334,20 @@ export class HTTPConnection implements SessionOwner {
       readonly enter?: ConnectBounds['enter'];
     } = {},
   ): Promise<void> {
+    const { timeout: given, signal, enter } = resolveOptions('connect()', options, CONNECT_RULES, CONNECT_DEFAULTS);
     if (this.isConnected) return;
-    const timeout = options.timeout === undefined ? this.timeout.connectTimeout : options.timeout;
+    const timeout = given === undefined ? this.timeout.connectTimeout : given;
     const seconds = typeof timeout === 'number' ? timeout : null;
     if (this.#connecting !== null) throw new HTTPError('Cannot connect: the connection is being made already');
     const giveUp = new AbortController();
-    const stopFollowing = follow(giveUp, options.signal ?? null);
+    const stopFollowing = follow(giveUp, signal);
     let phase: ConnectPhase | null = null;
     const bounds: ConnectBounds = {
       signal: giveUp.signal,
       deadlineMs: seconds === null ? null : performance.now() + seconds * 1000,
       enter: (begun) => {
         phase = begun;
-        options.enter?.(begun);
+        enter?.(begun);
       },
     };
     this.#connecting = giveUp;
@@ -506,7 +529,8 @@ export class HTTPConnection implements SessionOwner {
     this.#isVerified = isVerified;
   }
 
-  async #request(method: string, url: string, options: ConnectionRequestOptions, chunked: boolean): Promise<void> {
+  async #request(method: string, url: string, given: ConnectionRequestOptions, chunked: boolean): Promise<void> {
+    const options = resolveOptions('a request of a connection', given, REQUEST_RULES, {});
     checkMethod(method);
     checkTarget(url);
     const lines = checkFieldLines(fieldLines(options.headers));

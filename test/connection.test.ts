@@ -491,3 +491,16 @@ test('connectHost() normalises a name or an address, and takes nothing else', ()
   }
   expect(() => connectHost(5)).toThrow(TypeError);
 });
+
+test('connect() and request() refuse what they cannot use, before anything is dialled', async () => {
+  const connection = new HTTPConnection('127.0.0.1', { port: 1 });
+  // Callers without types.
+  const connect = (options: object) => connection.connect(options);
+  const request = (options: object) => connection.request('GET', '/', options);
+  await expect(connect({ timeout: '5' })).rejects.toThrow('it must be a number of seconds or null');
+  await expect(connect({ timeout: -1 })).rejects.toThrow(RangeError);
+  await expect(connect({ timout: 5 })).rejects.toThrow('Cannot use option "timout": connect() has no such option');
+  await expect(connect({ signal: 'now' })).rejects.toThrow('it must be an AbortSignal');
+  await expect(request({ header: {} })).rejects.toThrow('Cannot use option "header": a request of a connection has no');
+  expect(connection.isConnected).toBe(false);
+});
