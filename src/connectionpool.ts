@@ -268,8 +268,9 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
     const body = sourceOf(given);
     // Not before all that may be refused: from here on a timer may run.
     let call = watched(given, this.#deadline);
-    const isWatchedHere = call !== given;
     const watch = call._watch ?? null;
+    /** The watch, if it was made here and is to be let go here. */
+    const ownWatch = call === given ? null : watch;
     let needsFresh = false;
     /** A redirect that the manager follows may need the body yet. */
     let isHandedOn = false;
@@ -318,14 +319,14 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
         const location = call.redirect && response.getRedirectLocation();
         if (location) {
           const step = await this.#redirect(message, response, location, retries, call);
-          if (step === null) return await this.#finished(response, call, isWatchedHere ? watch : null);
+          if (step === null) return await this.#finished(response, call, ownWatch);
           retries = step.retries;
           message = step.message;
           continue;
         }
         if (mustRetry(message, response, retries)) {
           const left = await retryAfterStatus(this.#attempted(message), response, retries, this.#terms(call));
-          if (left === null) return await this.#finished(response, call, isWatchedHere ? watch : null);
+          if (left === null) return await this.#finished(response, call, ownWatch);
           retries = left;
           continue;
         }
@@ -342,10 +343,11 @@ export class HTTPConnectionPool extends RequestMethods implements ConnectionOwne
             continue;
           }
         }
-        return isWatchedHere ? released(response, call) : response;
+        ownWatch?.releaseAfter(response);
+        return response;
       }
     } catch (error) {
-      if (isWatchedHere) watch?.release();
+      ownWatch?.release();
       addCallers(error);
       throw error;
     } finally {
@@ -799,12 +801,6 @@ function isAbort(error: unknown, { signal }: ResolvedUrlopenOptions): boolean {
 function informer(tell: NonNullable<ResolvedUrlopenOptions['onInformational']>): (head: ResponseHead) => void {
   return ({ status, reason, fieldSection }) =>
     tell({ status, reason, headers: HTTPHeaderDict.fromFieldSection(fieldSection) });
-}
-
-/** The deadline of a call goes on until its content has come. */
-function released(response: HTTPResponse, { _watch }: ResolvedUrlopenOptions): HTTPResponse {
-  _watch?.releaseAfter(response);
-  return response;
 }
 
 function publishOpen(connection: HTTPConnection, pool: HTTPConnectionPool, duration: number): void {
