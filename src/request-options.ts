@@ -188,6 +188,29 @@ export interface ResolvedUrlopenOptions {
   readonly _login: Login | null | undefined;
 }
 
+/**
+ * Options that have a meaning whatever carries the request, sockets of ours or not; assertSameHost and releaseConn have as little
+ * as with any manager.
+ */
+export const CARRIER_INDEPENDENT_OPTIONS = [
+  'body',
+  'bodyPos',
+  'headers',
+  'retries',
+  'redirect',
+  'crossOriginHeaders',
+  'timeout',
+  'deadline',
+  'signal',
+  'preloadContent',
+  'decodeContent',
+  'enforceContentLength',
+  'maxDecodedSize',
+  'assertSameHost',
+  'releaseConn',
+  '_source',
+] as const satisfies readonly (keyof UrlopenOptions)[];
+
 /** The limits on decoding: a pool has them too. */
 export const LIMIT_RULES: Rules<DecodingLimits> = {
   maxDecodedSize: (name, value) => (value === null ? null : positiveInteger(name, value)),

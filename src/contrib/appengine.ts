@@ -30,6 +30,7 @@ import { boolean, checkedElsewhere, type Rules, resolveOptions } from '../option
 import { type RedirectedRequest, redirectedRequest } from '../redirect.js';
 import { RequestMethods } from '../request.js';
 import {
+  CARRIER_INDEPENDENT_OPTIONS,
   type ResolvedUrlopenOptions,
   resolveUrlopenOptions,
   sourceOf,
@@ -118,29 +119,8 @@ const MAX_CONTENT_BYTES = 33_554_432;
 const METHODS: ReadonlySet<string> = new Set<URLFetchMethod>(['GET', 'POST', 'HEAD', 'PUT', 'DELETE', 'PATCH']);
 const METHODS_WITH_CONTENT: ReadonlySet<string> = new Set<URLFetchMethod>(['POST', 'PUT', 'PATCH']);
 
-/**
- * Options of a request that have a meaning here; assertSameHost and releaseConn have as little as with any manager. The rest
- * is about connections: refused, unless it asks for nothing.
- */
-const AVAILABLE_OPTIONS: ReadonlySet<string> = new Set<keyof UrlopenOptions>([
-  'body',
-  'bodyPos',
-  'headers',
-  'retries',
-  'redirect',
-  'crossOriginHeaders',
-  'timeout',
-  'deadline',
-  'signal',
-  'preloadContent',
-  'decodeContent',
-  'enforceContentLength',
-  'maxDecodedSize',
-  'maxRatio',
-  'assertSameHost',
-  'releaseConn',
-  '_source',
-]);
+/** Options of a request that have a meaning here. The rest is about connections: refused, unless it asks for nothing. */
+const AVAILABLE_OPTIONS: ReadonlySet<string> = new Set([...CARRIER_INDEPENDENT_OPTIONS, 'maxRatio']);
 
 /** One hop, ready to be asked for. */
 interface Hop extends RedirectedRequest {

@@ -22,6 +22,7 @@ import type { PoolManagerOptions } from '../poolmanager.js';
 import { type CrossOriginHeaders, type RedirectedRequest, redirectedRequest } from '../redirect.js';
 import { RequestMethods } from '../request.js';
 import {
+  CARRIER_INDEPENDENT_OPTIONS,
   type CallPolicy,
   LIMIT_RULES,
   POLICY_DEFAULTS,
@@ -103,26 +104,8 @@ const DEFAULTS: Settings = Object.freeze({
   redirects: null,
 });
 
-/** Options of a request that have a meaning here; `assertSameHost` and `releaseConn` have as little as with any manager. */
-const AVAILABLE_OPTIONS: ReadonlySet<string> = new Set<keyof UrlopenOptions>([
-  'body',
-  'bodyPos',
-  'headers',
-  'retries',
-  'redirect',
-  'crossOriginHeaders',
-  'timeout',
-  'deadline',
-  'signal',
-  'preloadContent',
-  'decodeContent',
-  'enforceContentLength',
-  'maxDecodedSize',
-  'onDownloadProgress',
-  'assertSameHost',
-  'releaseConn',
-  '_source',
-]);
+/** Options of a request that have a meaning here. */
+const AVAILABLE_OPTIONS: ReadonlySet<string> = new Set([...CARRIER_INDEPENDENT_OPTIONS, 'onDownloadProgress']);
 
 /** Why the others have none. */
 const REASONS: { readonly [name in keyof UrlopenOptions]?: string } = {
