@@ -16,6 +16,14 @@ export interface ContentReader {
   abandon(): void;
 }
 
+/** {@link ContentReader.readInto} of content whose pieces are in memory by the time they are read. */
+export async function copyNext(content: ContentReader, target: Uint8Array): Promise<number> {
+  const piece = await content.read(target.length);
+  if (piece === null) return 0;
+  target.set(piece);
+  return piece.length;
+}
+
 /** Bytes in memory. */
 export class MemoryContent implements ContentReader {
   #rest: Buffer;
@@ -35,11 +43,8 @@ export class MemoryContent implements ContentReader {
     return piece;
   }
 
-  async readInto(target: Uint8Array): Promise<number> {
-    const piece = await this.read(target.length);
-    if (piece === null) return 0;
-    target.set(piece);
-    return piece.length;
+  readInto(target: Uint8Array): Promise<number> {
+    return copyNext(this, target);
   }
 
   abandon(): void {
@@ -74,11 +79,8 @@ export class StreamContent implements ContentReader {
     return this.#rest.read(most);
   }
 
-  async readInto(target: Uint8Array): Promise<number> {
-    const piece = await this.read(target.length);
-    if (piece === null) return 0;
-    target.set(piece);
-    return piece.length;
+  readInto(target: Uint8Array): Promise<number> {
+    return copyNext(this, target);
   }
 
   abandon(): void {

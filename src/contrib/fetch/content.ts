@@ -5,7 +5,7 @@
  * what Content-Length counts, and content that is shorter is noticed even where a `fetch` does not.
  */
 import type { ReadableStream, ReadableStreamDefaultReader } from 'node:stream/web';
-import type { ContentReader } from '../../engine/content-reader.js';
+import { type ContentReader, copyNext } from '../../engine/content-reader.js';
 import type { TransferProgress } from '../../engine/session.js';
 import { DecodeError, ProtocolError } from '../../exceptions.js';
 import { describe } from '../../excerpt.js';
@@ -54,11 +54,8 @@ export class FetchContent implements ContentReader {
     return piece;
   }
 
-  async readInto(target: Uint8Array): Promise<number> {
-    const piece = await this.read(target.length);
-    if (piece === null) return 0;
-    target.set(piece);
-    return piece.length;
+  readInto(target: Uint8Array): Promise<number> {
+    return copyNext(this, target);
   }
 
   abandon(): void {
