@@ -25,7 +25,7 @@ import {
 } from './options.js';
 import { type CrossOriginHeaders, checkCrossOriginHeaders } from './redirect.js';
 import type { Retries } from './util/retry.js';
-import { type Timeout, type TimeoutValue, toTimeout } from './util/timeout.js';
+import { type Timeout, type TimeoutValue, timerMs, toTimeout } from './util/timeout.js';
 
 export type { TransferProgress };
 
@@ -355,7 +355,8 @@ export function watched(call: ResolvedUrlopenOptions, deadline: number | null): 
 function deadlineOrNull(name: string, value: unknown): number | null {
   const seconds = secondsOrNull(name, value);
   if (seconds === 0) throw new RangeError(`Cannot use ${name} 0: it must be a number of seconds > 0, or null`);
-  return seconds === Number.POSITIVE_INFINITY ? null : seconds;
+  // Longer than any timer (24.8 days) is none, as it is for the waits of the transport: it must not fire before its time.
+  return seconds === null || timerMs(seconds) < seconds * 1000 ? null : seconds;
 }
 
 function ratioOrNull(name: string, value: unknown): number | null {

@@ -69,3 +69,10 @@ test('sourceOf() gives the source of the body, or the one that was given', () =>
   expect(sourceOf(resolveUrlopenOptions({ body: 'x' }))).toMatchObject({ kind: 'bytes', bytes: Buffer.from('x') });
   expect(sourceOf(resolveUrlopenOptions({ body: 'x', _source: NO_BODY }))).toBe(NO_BODY);
 });
+
+test('resolveUrlopenOptions() takes a deadline that no timer can hold for none, so that it does not come before its time', () => {
+  expect(resolveUrlopenOptions({ deadline: 2_000_000 }).deadline).toBe(2_000_000);
+  for (const deadline of [3_000_000, 1e9, Number.POSITIVE_INFINITY, null]) {
+    expect(resolveUrlopenOptions({ deadline }).deadline).toBeNull();
+  }
+});
